@@ -1,0 +1,3 @@
+"""wsload: load and soak testing of WebSocket tunnels through HAProxy."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,219 @@
+"""What a profile says, parsed once and frozen: durations in ns, sizes in bytes, rates per second."""
+
+from enum import StrEnum
+
+import msgspec
+
+from wsload.units import NS_PER_S
+
+
+class Via(StrEnum):
+    """What stands between the driver and the backend."""
+
+    HAPROXY = "haproxy"
+    DIRECT = "direct"
+    URL = "url"
+
+
+class BackendMode(StrEnum):
+    """Who answers behind HAProxy."""
+
+    EMBEDDED = "embedded"
+    EXTERNAL = "external"
+
+
+class Reply(StrEnum):
+    """What the embedded backend does with messages."""
+
+    ECHO = "echo"
+    SINK = "sink"
+    PUSH = "push"
+
+
+class Arrivals(StrEnum):
+    """How starts or messages are spread over time."""
+
+    EVEN = "even"
+    POISSON = "poisson"
+
+
+class Traffic(StrEnum):
+    """What the tunnels of a cohort do once open."""
+
+    IDLE = "idle"
+    CHATTY = "chatty"
+    PINGED = "pinged"
+
+
+class Match(StrEnum):
+    """How a reply finds its message: by the stamp in its payload, by order, or not at all."""
+
+    STAMP = "stamp"
+    FIFO = "fifo"
+    NONE = "none"
+
+
+class Struct(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Frozen, keyword-only base of the profile's parts."""
+
+
+class Target(Struct):
+    """Where tunnels go. ``urls`` is empty unless ``via`` is ``url``."""
+
+    via: Via = Via.HAPROXY
+    urls: tuple[str, ...] = ()
+    path: str = "/ws"
+    headers: dict[str, str] = {}
+    subprotocols: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    """Source addresses, ranges and networks as written; empty for "auto"."""
+
+
+TIMEOUT_NAMES = (
+    "connect",
+    "client",
+    "server",
+    "tunnel",
+    "client-fin",
+    "server-fin",
+    "queue",
+    "http-request",
+    "http-keep-alive",
+    "hard-stop-after",
+)
+"""HAProxy's own names. All but ``hard-stop-after`` (a global setting) are ``timeout NAME`` lines."""
+
+DEFAULT_TIMEOUTS_NS: dict[str, int] = {
+    "connect": 5 * NS_PER_S,
+    "client": 30 * NS_PER_S,
+    "server": 30 * NS_PER_S,
+    "tunnel": 3600 * NS_PER_S,
+}
+
+
+class Haproxy(Struct):
+    """The managed HAProxy. ``port`` None is "auto"; ``maxconn`` is for each of ``processes``."""
+
+    binary: str = "haproxy"
+    port: int | None = None
+    maxconn: int = 0
+    """0 in a profile that names none: :func:`wsload.profile.load.load_profile` sets what the load needs."""
+    threads: int = 1
+    processes: int = 1
+    timeouts_ns: dict[str, int] = {}
+    """HAProxy's name -> ns, in the order of :data:`TIMEOUT_NAMES`. Defaults are filled in, and a
+    timeout that the profile sets to ``"none"`` is absent."""
+
+
+class Backend(Struct):
+    """The backend. ``port`` None is "auto"; ``idle_close_ns`` 0 is never."""
+
+    mode: BackendMode = BackendMode.EMBEDDED
+    servers: tuple[str, ...] = ()
+    port: int | None = None
+    processes: int = 1
+    reply: Reply = Reply.ECHO
+    push_rate_per_s: float = 1.0
+    idle_close_ns: int = 0
+
+
+class Load(Struct):
+    """How many tunnels, and when. Phases follow each other: ramp (called open in data), hold, drain."""
+
+    tunnels: int = 1000
+    ramp_ns: int = 10 * NS_PER_S
+    arrivals: Arrivals = Arrivals.EVEN
+    hold_ns: int = 60 * NS_PER_S
+    drain_ns: int = 5 * NS_PER_S
+    workers: int | None = None
+    """Driver processes; None is "auto"."""
+    interval_ns: int = NS_PER_S
+    handshake_timeout_ns: int = 10 * NS_PER_S
+    seed: int = 1
+    lag_limit_ns: int = 50_000_000
+    """Generator lag p99 in the hold above which the result is not valid."""
+
+
+class Cohort(Struct):
+    """Tunnels that behave alike. ``rate_per_s`` None is "max" (closed loop)."""
+
+    name: str
+    share: float = 1.0
+    traffic: Traffic = Traffic.IDLE
+    rate_per_s: float | None = 1.0
+    arrivals: Arrivals = Arrivals.EVEN
+    payload_bytes: int = 64
+    match: Match = Match.STAMP
+    every_ns: int = 20 * NS_PER_S
+
+
+class Aggregation(StrEnum):
+    """k6's aggregations; PERCENTILE carries its number in :attr:`Slo.percentile`."""
+
+    COUNT = "count"
+    RATE = "rate"
+    VALUE = "value"
+    AVG = "avg"
+    MIN = "min"
+    MAX = "max"
+    MED = "med"
+    PERCENTILE = "p"
+
+
+class Slo(Struct):
+    """One stated bound: ``aggregation(metric{cohort}) operator bound``.
+
+    ``bound`` is in ns for histograms of time, a share (0..1) for ``rate``, a plain number for counts.
+    """
+
+    metric: str
+    cohort: str | None
+    aggregation: Aggregation
+    percentile: float | None
+    operator: str
+    bound: float
+    text: str
+    """The assertion as written, ``p(99)<50ms``."""
+
+
+class Profile(Struct):
+    """A whole profile."""
+
+    title: str
+    description: str = ""
+    target: Target = Target()
+    haproxy: Haproxy = Haproxy()
+    backend: Backend = Backend()
+    load: Load = Load()
+    cohorts: tuple[Cohort, ...] = (Cohort(name="idle"),)
+    slos: tuple[Slo, ...] = ()
+
+
+HISTOGRAM_METRICS = (
+    "connect",
+    "upgrade",
+    "handshake",
+    "echo_corrected",
+    "echo_service",
+    "ping_rtt",
+    "lag",
+    "tunnel_age",
+    "idle_at_disconnect",
+)
+"""Metrics that are histograms of time."""
+
+COUNTER_METRICS = (
+    "opened",
+    "handshake_failed",
+    "sent",
+    "received",
+    "bytes_sent",
+    "bytes_received",
+    "disconnect",
+    "disconnect_unexpected",
+)
+"""Metrics that count. ``rate`` of ``handshake_failed`` is over tunnels attempted, of ``disconnect`` and
+``disconnect_unexpected`` over tunnels opened, and of the others per second of hold."""
+
+GAUGE_METRICS = ("open", "connecting")
+"""Metrics that are a level; ``value`` is the last one in the hold."""

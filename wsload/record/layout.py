@@ -1,0 +1,196 @@
+"""The result folder's files and what stands in each: the contract between a run and every later view.
+
+History of ``SCHEMA_VERSION`` (stands in ``snapshots.jsonl`` lines and ``summary.json``):
+1  first.
+"""
+
+from typing import Any
+
+import msgspec
+
+from wsload.record.outcome import Phase
+
+SCHEMA_VERSION = 1
+SUMMARY_SCHEMA = f"wsload.summary/{SCHEMA_VERSION}"
+
+PROFILE = "profile.toml"
+PLAN = "plan.json"
+ENVIRONMENT = "environment.json"
+HAPROXY_CFG = "haproxy.cfg"
+SNAPSHOTS = "snapshots.jsonl"
+LATENCY_LOG = "latency.hlog"
+DISCONNECTS = "disconnects.csv"
+HAPROXY_LOG = "haproxy-log.jsonl"
+HAPROXY_STATS = "haproxy-stats.csv"
+ACTIONS = "actions.jsonl"
+SUMMARY = "summary.json"
+PLOTS = "plots"
+REPORT = "report.html"
+CAPACITY = "capacity.csv"
+"""A campaign's."""
+
+DISCONNECT_COLUMNS = (
+    "t_s",
+    "worker",
+    "cohort",
+    "tunnel",
+    "local_ip",
+    "local_port",
+    "remote",
+    "phase",
+    "age_s",
+    "idle_rx_s",
+    "idle_tx_s",
+    "wire",
+    "close_code",
+    "close_reason",
+    "cause",
+    "confidence",
+    "evidence",
+)
+
+HAPROXY_STATS_COLUMNS = (
+    "t_s",
+    "process",
+    "pid",
+    "version",
+    "curr_conns",
+    "slots",
+    "maxconn",
+    "queue",
+    "conn_rate",
+    "cum_conns",
+    "pool_used_mb",
+    "pool_alloc_mb",
+    "idle_pct",
+    "dropped_logs",
+    "cpu_s",
+    "rss_bytes",
+)
+"""``curr_conns`` and ``cum_conns`` are the process's, ``slots`` and ``maxconn`` the WebSocket frontend's,
+``queue`` the servers' and ``cpu_s`` counts since the process started."""
+
+
+class CohortLine(msgspec.Struct):
+    """One cohort in one phase of one interval: counters, and histograms in HdrHistogram's encoding (us)."""
+
+    counters: dict[str, int]
+    histograms: dict[str, str]
+
+
+class ProcessLine(msgspec.Struct):
+    """CPU since start and resident memory of one process at the interval's end."""
+
+    role: str
+    """``driver``, ``haproxy`` or ``backend``."""
+    index: int
+    cpu_s: float
+    rss_bytes: int
+
+
+class IntervalLine(msgspec.Struct):
+    """One line of ``snapshots.jsonl``: all workers merged.
+
+    ``t_s`` is the interval's end, in seconds since the run's start; ``phase`` the one at that moment.
+    ``cohorts`` is cohort -> phase -> data; an event is filed under the phase of its intended time.
+    """
+
+    v: int
+    seq: int
+    t_s: float
+    phase: Phase
+    cohorts: dict[str, dict[Phase, CohortLine]]
+    open: dict[str, int]
+    connecting: dict[str, int]
+    processes: list[ProcessLine]
+    behind_ms: float = 0.0
+    missing_workers: list[int] = []
+    """Workers that sent nothing for this interval."""
+
+
+class ActionLine(msgspec.Struct):
+    """One line of ``actions.jsonl``: what the tool did to the system, or saw happen to it."""
+
+    t_s: float
+    action: str
+    detail: dict[str, Any] = {}
+
+
+class RunInfo(msgspec.Struct):
+    """``plan.json``: what the run set out to do, in the words of the profile and resolved numbers."""
+
+    title: str
+    started: str
+    """UTC, ISO 8601."""
+    started_unix_s: float
+    tunnels: int
+    cohorts: dict[str, int]
+    """Cohort -> planned tunnels."""
+    workers: int
+    sources: int
+    """How many source addresses are used."""
+    endpoints: list[str]
+    """What tunnels connect to, ``ip:port``."""
+    ramp_s: float
+    hold_s: float
+    drain_s: float
+    interval_s: float
+    via: str
+    timers_ms: dict[str, int]
+    """The timers in force, by HAProxy's names; ``backend-idle-close`` beside them where set."""
+    maxconn: int
+    """Slots of all HAProxy processes together; 0 without HAProxy."""
+    lag_limit_ms: float
+    settings: dict[str, Any] = {}
+    """``--set`` overrides as typed: what sets this run apart from its profile."""
+
+
+class SloRow(msgspec.Struct):
+    """One SLO's result. ``value`` is in ms for times, a share for rates; None where nothing was measured."""
+
+    metric: str
+    assertion: str
+    value: float | None
+    passed: bool
+
+
+class VerdictPart(msgspec.Struct):
+    """``verdict`` of ``summary.json``."""
+
+    slo: str
+    validity: str
+    reasons: list[str]
+    slo_rows: list[SloRow]
+
+
+class TunnelsPart(msgspec.Struct):
+    """``tunnels`` of ``summary.json``; ``held`` are those open at the end of the hold."""
+
+    planned: int
+    attempted: int
+    opened: int
+    failed: int
+    peak: int
+    held: int
+    held_by_cohort: dict[str, int]
+    planned_by_cohort: dict[str, int]
+
+
+class Summary(msgspec.Struct):
+    """``summary.json`` (formats.md). ``metrics`` is metric -> cohort -> statistics in ms, of the hold
+    (``connect``, ``upgrade`` and ``handshake``: of the whole run)."""
+
+    schema: str
+    title: str
+    started: str
+    duration_s: float
+    partial: bool
+    verdict: VerdictPart
+    tunnels: TunnelsPart
+    metrics: dict[str, dict[str, dict[str, Any]]]
+    counters: dict[str, dict[str, int]]
+    disconnects: dict[str, dict[str, int]]
+    handshake_failures: dict[str, int]
+    haproxy: dict[str, Any]
+    driver: dict[str, Any]
+    backend: dict[str, Any]
