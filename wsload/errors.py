@@ -59,3 +59,9 @@ class ChildError(WsloadError):
     """A child process of ours ended or fell silent when it had to answer."""
 
     exit_code = ExitCode.INVALID_RESULT
+
+
+class InterruptedRunError(WsloadError):
+    """A signal ended the work before there was anything to report."""
+
+    exit_code = ExitCode.INTERRUPTED

@@ -1,0 +1,1 @@
+"""The hot path: one worker process drives its share of the tunnels on one uvloop."""

@@ -57,7 +57,7 @@ class Struct(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Frozen, keyword-only base of the profile's parts."""
 
 
-class Target(Struct):
+class Target(Struct, frozen=True, kw_only=True):
     """Where tunnels go. ``urls`` is empty unless ``via`` is ``url``."""
 
     via: Via = Via.HAPROXY
@@ -91,7 +91,7 @@ DEFAULT_TIMEOUTS_NS: dict[str, int] = {
 }
 
 
-class Haproxy(Struct):
+class Haproxy(Struct, frozen=True, kw_only=True):
     """The managed HAProxy. ``port`` None is "auto"; ``maxconn`` is for each of ``processes``."""
 
     binary: str = "haproxy"
@@ -105,7 +105,7 @@ class Haproxy(Struct):
     timeout that the profile sets to ``"none"`` is absent."""
 
 
-class Backend(Struct):
+class Backend(Struct, frozen=True, kw_only=True):
     """The backend. ``port`` None is "auto"; ``idle_close_ns`` 0 is never."""
 
     mode: BackendMode = BackendMode.EMBEDDED
@@ -117,7 +117,7 @@ class Backend(Struct):
     idle_close_ns: int = 0
 
 
-class Load(Struct):
+class Load(Struct, frozen=True, kw_only=True):
     """How many tunnels, and when. Phases follow each other: ramp (called open in data), hold, drain."""
 
     tunnels: int = 1000
@@ -134,7 +134,7 @@ class Load(Struct):
     """Generator lag p99 in the hold above which the result is not valid."""
 
 
-class Cohort(Struct):
+class Cohort(Struct, frozen=True, kw_only=True):
     """Tunnels that behave alike. ``rate_per_s`` None is "max" (closed loop)."""
 
     name: str
@@ -160,7 +160,7 @@ class Aggregation(StrEnum):
     PERCENTILE = "p"
 
 
-class Slo(Struct):
+class Slo(Struct, frozen=True, kw_only=True):
     """One stated bound: ``aggregation(metric{cohort}) operator bound``.
 
     ``bound`` is in ns for histograms of time, a share (0..1) for ``rate``, a plain number for counts.
@@ -176,7 +176,7 @@ class Slo(Struct):
     """The assertion as written, ``p(99)<50ms``."""
 
 
-class Profile(Struct):
+class Profile(Struct, frozen=True, kw_only=True):
     """A whole profile."""
 
     title: str

@@ -76,6 +76,8 @@ class CohortLine(msgspec.Struct):
 
     counters: dict[str, int]
     histograms: dict[str, str]
+    over_range: dict[str, int] = {}
+    """Histogram -> values above its range, which its encoding does not carry; only those above 0."""
 
 
 class ProcessLine(msgspec.Struct):
@@ -152,6 +154,8 @@ class SloRow(msgspec.Struct):
     assertion: str
     value: float | None
     passed: bool
+    note: str = ""
+    """Why there is no value; empty otherwise."""
 
 
 class VerdictPart(msgspec.Struct):
@@ -194,3 +198,8 @@ class Summary(msgspec.Struct):
     haproxy: dict[str, Any]
     driver: dict[str, Any]
     backend: dict[str, Any]
+    via: str = "haproxy"
+    settings: dict[str, Any] = {}
+    """``RunInfo.settings``: what sets this run apart from its profile."""
+    hold: dict[str, Any] = {}
+    """The hold alone: ``seconds`` measured, and ``counters`` as above (``received`` there are its echoes)."""

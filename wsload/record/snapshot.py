@@ -24,8 +24,9 @@ class CohortInterval(msgspec.Struct):
 
     Counters are those of ``COUNTER_METRICS``, plus ``attempted``, ``unsent`` (due while the tunnel's
     socket did not take more), ``unmatched`` (arrived, but no stamp or order names their message) and
-    ``handshake_failed:REASON``, where REASON is a status code, ``timeout``, ``refused``, ``reset``,
-    ``closed`` or ``invalid``.
+    ``protocol_error``, and ``handshake_failed:REASON``, where REASON is a status code, ``timeout``,
+    ``refused``, ``reset``, ``closed`` (FIN instead of an answer), ``invalid``, ``unreachable``, ``no_port``,
+    ``no_descriptor``, or ``unfinished`` (still opening when the drain began).
     """
 
     counters: dict[str, int] = msgspec.field(default_factory=dict)
@@ -80,6 +81,8 @@ class Snapshot(msgspec.Struct, tag="snapshot"):
     cohorts: dict[str, dict[Phase, CohortInterval]]
     gauges: dict[str, Gauges]
     disconnects: list[Disconnect]
+    failed: list[int]
+    """Tunnels whose handshake failed in this interval."""
     health: WorkerHealth
     version: int = SNAPSHOT_VERSION
 

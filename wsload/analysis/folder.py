@@ -1,0 +1,275 @@
+"""A result folder, read back: typed, streaming, and forgiving where a run was cut short.
+
+A run that was killed leaves its growing files without their last lines, or with half of one. Such a torn
+last line is left out and :attr:`RunFolder.torn` says so; a broken line anywhere else is an error.
+"""
+
+import csv
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypedDict, TypeVar
+
+import msgspec
+
+from wsload.errors import FolderError
+from wsload.record import layout
+from wsload.record.histogram import Histogram
+from wsload.record.layout import SCHEMA_VERSION, ActionLine, CohortLine, IntervalLine, RunInfo, Summary
+from wsload.record.outcome import Cause, Confidence, Phase, Wire
+from wsload.record.snapshot import MergedCohort
+
+T = TypeVar("T")
+
+INTERRUPTED = "interrupted"
+"""The action that a run writes when a signal ended it early."""
+
+
+class DisconnectRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of ``disconnects.csv``; None where the cell is empty (nobody saw)."""
+
+    t_s: float
+    worker: int | None
+    cohort: str
+    tunnel: int | None
+    local_ip: str
+    local_port: int | None
+    remote: str
+    phase: Phase
+    age_s: float | None
+    idle_rx_s: float | None
+    idle_tx_s: float | None
+    wire: Wire
+    close_code: int | None
+    close_reason: str
+    cause: Cause
+    confidence: Confidence
+    evidence: str
+
+
+class HaproxySample(TypedDict):
+    """One row of ``haproxy-stats.csv``: one HAProxy process at one moment (units: HAPROXY_STATS_COLUMNS)."""
+
+    t_s: float
+    process: int
+    pid: int
+    version: str
+    curr_conns: int
+    slots: int
+    maxconn: int
+    queue: int
+    conn_rate: float
+    cum_conns: int
+    pool_used_mb: float
+    pool_alloc_mb: float
+    idle_pct: float
+    dropped_logs: int
+    cpu_s: float
+    rss_bytes: int
+
+
+_TEXT_COLUMNS = {"cohort", "local_ip", "remote", "wire", "close_reason", "evidence", "version"}
+
+
+class _Versioned(msgspec.Struct):
+    v: int = 1
+
+
+class RunFolder:
+    """One run's folder. Files are read when asked for, each time anew; only small ones are kept.
+
+    Raises:
+        FolderError: there is no such folder, it holds no run, or a newer wsload wrote it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.torn = False
+        """A last line was cut in the middle, as far as files have been read."""
+        if not path.is_dir():
+            raise FolderError(f"{path}: no such folder; name the folder that wsload run wrote")
+        if not (path / layout.PLAN).is_file():
+            if (path / layout.CAPACITY).is_file():
+                raise FolderError(f"{path}: is a campaign's folder; name one of the runs in it")
+            raise FolderError(
+                f"{path}: holds no {layout.PLAN}, so no run; name the folder that wsload run wrote"
+            )
+        self.info = self._whole_file(layout.PLAN, RunInfo)
+        self._check_version()
+
+    def intervals(self) -> Iterator[IntervalLine]:
+        """``snapshots.jsonl``, one line at a time."""
+        return self._json_lines(layout.SNAPSHOTS, IntervalLine)
+
+    def actions(self) -> list[ActionLine]:
+        """``actions.jsonl``."""
+        return list(self._json_lines(layout.ACTIONS, ActionLine))
+
+    def iter_disconnects(self) -> Iterator[DisconnectRow]:
+        """``disconnects.csv``, one row at a time."""
+        return self._csv_rows(
+            layout.DISCONNECTS, lambda row: msgspec.convert(row, DisconnectRow, strict=False)
+        )
+
+    def disconnects(self) -> list[DisconnectRow]:
+        """``disconnects.csv``, whole."""
+        return list(self.iter_disconnects())
+
+    def iter_haproxy_stats(self) -> Iterator[HaproxySample]:
+        """``haproxy-stats.csv``, one row at a time; nothing where the run managed no HAProxy."""
+        return self._csv_rows(
+            layout.HAPROXY_STATS, lambda row: msgspec.convert(row, HaproxySample, strict=False)
+        )
+
+    def haproxy_stats(self) -> list[HaproxySample]:
+        """``haproxy-stats.csv``, whole."""
+        return list(self.iter_haproxy_stats())
+
+    def environment(self) -> dict[str, Any]:
+        """``environment.json``; empty where the run did not get as far."""
+        if not (self.path / layout.ENVIRONMENT).is_file():
+            return {}
+        return self._whole_file(layout.ENVIRONMENT, dict[str, Any])
+
+    def summary(self) -> Summary | None:
+        """``summary.json``; None where the run did not get as far.
+
+        Raises:
+            FolderError: it cannot be read, or a newer wsload wrote it.
+        """
+        if not (self.path / layout.SUMMARY).is_file():
+            return None
+        found = self._whole_file(layout.SUMMARY, dict[str, Any]).get("schema", "")
+        version = str(found).rpartition("/")[2]
+        if version.isdigit() and int(version) > SCHEMA_VERSION:
+            raise self._too_new(layout.SUMMARY, int(version))
+        return self._whole_file(layout.SUMMARY, Summary)
+
+    def hold_end_s(self) -> float:
+        """When the hold ended, in seconds since the run's start: as planned, or at an interruption before."""
+        interrupted_s = [action.t_s for action in self.actions() if action.action == INTERRUPTED]
+        return min([self.info.ramp_s + self.info.hold_s, *interrupted_s])
+
+    def ended_early(self, last_t_s: float) -> bool:
+        """Whether the run was cut short, ``last_t_s`` being its last interval's end; read the files first."""
+        interrupted = any(action.action == INTERRUPTED for action in self.actions())
+        planned_s = self.info.ramp_s + self.info.hold_s
+        return self.torn or interrupted or last_t_s < planned_s - 1.5 * self.info.interval_s
+
+    def _check_version(self) -> None:
+        for line in self._json_lines(layout.SNAPSHOTS, _Versioned):
+            if line.v > SCHEMA_VERSION:
+                raise self._too_new(layout.SNAPSHOTS, line.v)
+            return
+
+    def _too_new(self, name: str, version: int) -> FolderError:
+        return FolderError(
+            f"{self.path / name}: has version {version} of the format, this wsload reads up to "
+            f"{SCHEMA_VERSION}; install the wsload that wrote it, or a later one"
+        )
+
+    def _whole_file(self, name: str, type_: type[T]) -> T:
+        try:
+            return msgspec.json.decode((self.path / name).read_bytes(), type=type_)
+        except (OSError, msgspec.MsgspecError) as error:
+            raise FolderError(
+                f"{self.path / name}: cannot be read ({error}); copy the folder again"
+            ) from error
+
+    def _json_lines(self, name: str, type_: type[T]) -> Iterator[T]:
+        """Each line decoded; a missing file has none."""
+        decoder = msgspec.json.Decoder(type_)
+        try:
+            with (self.path / name).open("rb") as file:
+                for number, line in enumerate(file, 1):
+                    if not line.endswith(b"\n"):
+                        self.torn = True
+                        return
+                    try:
+                        yield decoder.decode(line)
+                    except msgspec.MsgspecError as error:
+                        raise self._broken(name, number, error) from error
+        except FileNotFoundError:
+            return
+
+    def _csv_rows(self, name: str, typed: Callable[[dict[str, Any]], T]) -> Iterator[T]:
+        """Each row typed by its header's names; a missing file has none, and a row cut short is left out."""
+        path = self.path / name
+        if not path.is_file():
+            return
+        whole = _ends_with_newline(path)
+        with path.open(newline="", encoding="utf-8", errors="replace") as file:
+            reader = csv.reader(file)
+            header = next(reader, [])
+            cells = next(reader, None)
+            while cells is not None:
+                following = next(reader, None)
+                if following is None and not (whole and len(cells) == len(header)):
+                    self.torn = True
+                    return
+                row = {
+                    column: cell if cell or column in _TEXT_COLUMNS else None
+                    for column, cell in zip(header, cells, strict=False)
+                }
+                try:
+                    yield typed(row)
+                except msgspec.MsgspecError as error:
+                    raise self._broken(name, reader.line_num - (following is not None), error) from error
+                cells = following
+
+    def _broken(self, name: str, number: int, error: Exception) -> FolderError:
+        return FolderError(
+            f"{self.path / name}: line {number} cannot be read ({error}); delete that line to read the rest"
+        )
+
+
+Merged = dict[str, dict[Phase, MergedCohort]]
+"""Cohort -> phase -> everything that happened, added up."""
+
+
+def merged(folder: RunFolder) -> Merged:
+    """All intervals of a run added up. Memory grows with cohorts and metrics, not with the run's length."""
+    sums: Merged = {}
+    for line in folder.intervals():
+        add_interval(sums, line)
+    return sums
+
+
+def add_interval(sums: Merged, line: IntervalLine) -> None:
+    """Add one interval to ``sums``, in place."""
+    for cohort, phases in line.cohorts.items():
+        for phase, part in phases.items():
+            _add(sums.setdefault(cohort, {}).setdefault(phase, MergedCohort()), part)
+
+
+def _add(total: MergedCohort, part: CohortLine) -> None:
+    for name, count in part.counters.items():
+        total.counters[name] = total.counters.get(name, 0) + count
+    for name, encoded in part.histograms.items():
+        total.histograms.setdefault(name, Histogram()).merge(Histogram.decode(encoded))
+    for name, count in part.over_range.items():
+        total.histograms.setdefault(name, Histogram()).over_range += count
+
+
+def read_capacity(path: Path) -> list[dict[str, str]]:
+    """The rows of a campaign's ``capacity.csv``, as written.
+
+    Raises:
+        FolderError: ``path`` is no campaign's folder.
+    """
+    try:
+        with (path / layout.CAPACITY).open(newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+    except OSError as error:
+        raise FolderError(
+            f"{path}: holds no readable {layout.CAPACITY}, so no campaign; "
+            "name the folder that wsload campaign wrote"
+        ) from error
+
+
+def _ends_with_newline(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(0, 2)
+        if file.tell() == 0:
+            return True
+        file.seek(-1, 2)
+        return file.read(1) == b"\n"

@@ -1,0 +1,283 @@
+"""From a result folder to its summary, in one pass over each file: memory does not grow with the run."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from wsload.analysis.folder import Merged, RunFolder, add_interval
+from wsload.analysis.slo import Counts, counter_of, histogram_of, judge, verdict_of
+from wsload.analysis.validity import Observed, judge_validity
+from wsload.profile.model import HISTOGRAM_METRICS, Profile
+from wsload.record.histogram import Histogram
+from wsload.record.layout import SUMMARY_SCHEMA, IntervalLine, RunInfo, Summary, TunnelsPart, VerdictPart
+from wsload.record.outcome import Phase
+from wsload.units import NS_PER_MS
+
+PERCENTILES = {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p99.9": 99.9}
+ALL = "all"
+"""The cohort that stands for all of them in ``Summary.metrics``."""
+BOUNDARY_SLACK = 0.02
+"""Share of an interval by which a reading may lie past a phase's end and still count to it."""
+FAILED_PREFIX = "handshake_failed:"
+
+
+class CpuMeter:
+    """CPU used between first and last readings, in all and within the hold, per process and together.
+
+    A reading below the one before it is of a new process: it starts anew.
+    """
+
+    def __init__(self, info: RunInfo, hold_end_s: float) -> None:
+        slack_s = BOUNDARY_SLACK * info.interval_s
+        self._hold_from_s = info.ramp_s - slack_s
+        self._hold_to_s = hold_end_s + slack_s
+        self._last: dict[int, tuple[float, float]] = {}
+        self.total_s = 0.0
+        self.hold_s: dict[int, float] = {}
+        self.hold_span_s: dict[int, float] = {}
+
+    def add(self, process: int, t_s: float, cpu_s: float) -> None:
+        """Take one process's reading; ``cpu_s`` counts since it started."""
+        before_s, before_cpu_s = self._last.get(process, (t_s, cpu_s))
+        self._last[process] = (t_s, cpu_s)
+        used_s = cpu_s - before_cpu_s
+        if used_s < 0 or t_s <= before_s:
+            return
+        self.total_s += used_s
+        if before_s >= self._hold_from_s and t_s <= self._hold_to_s:
+            self.hold_s[process] = self.hold_s.get(process, 0.0) + used_s
+            self.hold_span_s[process] = self.hold_span_s.get(process, 0.0) + t_s - before_s
+
+    def figures(self) -> dict[str, Any]:
+        """``cpu_s`` and ``hold`` of the summary."""
+        return {"cpu_s": round(self.total_s, 4), "hold": {"cpu_s": round(sum(self.hold_s.values()), 4)}}
+
+    def hold_shares(self) -> dict[int, float]:
+        """Each process's share of a core over the hold."""
+        return {
+            process: self.hold_s[process] / span_s for process, span_s in self.hold_span_s.items() if span_s
+        }
+
+
+class IntervalTotals:
+    """What the summary needs of ``snapshots.jsonl``, added up line by line."""
+
+    def __init__(self, info: RunInfo, hold_end_s: float) -> None:
+        self._ramp_s, self._hold_end_s = info.ramp_s, hold_end_s
+        self._slack_s = BOUNDARY_SLACK * info.interval_s
+        self.merged: Merged = {}
+        self.last_t_s = 0.0
+        self.hold_s = 0.0
+        self.peak_open = 0
+        self.levels: dict[str, dict[str, int]] = {}
+        self.cpu = {role: CpuMeter(info, hold_end_s) for role in ("driver", "backend")}
+        self.peak_rss_bytes = {"driver": 0, "backend": 0}
+        self.missing: dict[int, int] = {}
+        self.behind_ms = 0.0
+        self.intervals = 0
+
+    def add(self, line: IntervalLine) -> None:
+        """Take one interval."""
+        add_interval(self.merged, line)
+        if line.t_s <= self._hold_end_s + self._slack_s:
+            self.intervals += 1
+            self.hold_s = max(0.0, min(line.t_s, self._hold_end_s) - self._ramp_s)
+            self.levels = {"open": line.open, "connecting": line.connecting}
+            self.behind_ms = max(self.behind_ms, line.behind_ms)
+            for worker in line.missing_workers:
+                self.missing[worker] = self.missing.get(worker, 0) + 1
+        self.last_t_s = line.t_s
+        self.peak_open = max(self.peak_open, sum(line.open.values()))
+        for role, meter in self.cpu.items():
+            processes = [process for process in line.processes if process.role == role]
+            for process in processes:
+                meter.add(process.index, line.t_s, process.cpu_s)
+            resident = sum(process.rss_bytes for process in processes)
+            self.peak_rss_bytes[role] = max(self.peak_rss_bytes[role], resident)
+
+
+class HaproxyTotals:
+    """What the summary needs of ``haproxy-stats.csv``: several processes, read at about the same time."""
+
+    def __init__(self, info: RunInfo, hold_end_s: float) -> None:
+        self.cpu = CpuMeter(info, hold_end_s)
+        self._latest: dict[int, tuple[int, int, int]] = {}
+        self._dropped: dict[int, int] = {}
+        self.peaks = [0, 0, 0]
+        self.version = ""
+
+    def read(self, folder: RunFolder) -> None:
+        """Take all rows."""
+        for row in folder.iter_haproxy_stats():
+            process = row["process"]
+            self.cpu.add(process, row["t_s"], row["cpu_s"])
+            self._latest[process] = (row["curr_conns"], row["slots"], row["rss_bytes"])
+            self._dropped[process] = max(self._dropped.get(process, 0), row["dropped_logs"])
+            self.version = row["version"] or self.version
+            sums = [sum(values) for values in zip(*self._latest.values(), strict=True)]
+            self.peaks = [max(pair) for pair in zip(self.peaks, sums, strict=True)]
+
+    @property
+    def dropped_logs(self) -> int:
+        """Log lines that HAProxy could not deliver, all processes."""
+        return sum(self._dropped.values())
+
+    def figures(self, info: RunInfo) -> dict[str, Any]:
+        """``haproxy`` of the summary; empty where the run managed none."""
+        if not self._latest and info.via != "haproxy":
+            return {}
+        return {
+            "version": self.version,
+            "processes": len(self._latest),
+            "timers_ms": info.timers_ms,
+            "maxconn": info.maxconn,
+            "peak_connections": self.peaks[0],
+            "peak_slots": self.peaks[1],
+            **self.cpu.figures(),
+            "peak_rss_bytes": self.peaks[2],
+            "dropped_logs": self.dropped_logs,
+        }
+
+
+def summarise(folder: RunFolder, profile: Profile) -> Summary:
+    """Everything ``summary.json`` says, from the folder's own files and the profile's SLOs.
+
+    Raises:
+        FolderError: a file cannot be understood.
+    """
+    info, hold_end_s = folder.info, folder.hold_end_s()
+    totals, haproxy = IntervalTotals(info, hold_end_s), HaproxyTotals(info, hold_end_s)
+    for line in folder.intervals():
+        totals.add(line)
+    haproxy.read(folder)
+    disconnects = _disconnects(folder)
+    merged = totals.merged
+    rows = judge(profile.slos, merged, Counts(hold_s=totals.hold_s, levels=totals.levels))
+    partial = folder.ended_early(totals.last_t_s)
+    lag = histogram_of(merged, "lag")
+    lag_p99_ms = lag.percentile_ns(99) / NS_PER_MS if lag.total() else None
+    hold_counters = _counters(merged, (Phase.HOLD,))
+    observed = Observed(
+        lag_p99_ms=lag_p99_ms,
+        worker_cpu=totals.cpu["driver"].hold_shares(),
+        missing_workers=totals.missing,
+        dropped_logs=haproxy.dropped_logs,
+        behind_ms=totals.behind_ms,
+        sent=sum(hold_counters.get("sent", {}).values()),
+        unsent=sum(hold_counters.get("unsent", {}).values()),
+        intervals=totals.intervals,
+        partial=partial,
+    )
+    validity, reasons = judge_validity(info, observed, folder.actions())
+    counters = _counters(merged, tuple(Phase))
+    return Summary(
+        schema=SUMMARY_SCHEMA,
+        title=info.title,
+        started=info.started,
+        duration_s=round(totals.last_t_s, 3),
+        partial=partial,
+        verdict=VerdictPart(slo=verdict_of(rows), validity=validity, reasons=reasons, slo_rows=rows),
+        tunnels=_tunnels(info, totals),
+        metrics=_metrics(merged, info.cohorts),
+        counters={name: each for name, each in counters.items() if not name.startswith(FAILED_PREFIX)},
+        disconnects=disconnects,
+        handshake_failures={
+            name.removeprefix(FAILED_PREFIX): sum(each.values())
+            for name, each in counters.items()
+            if name.startswith(FAILED_PREFIX)
+        },
+        haproxy=haproxy.figures(info),
+        driver={
+            "workers": info.workers,
+            **_process_figures(totals, "driver"),
+            "lag_p99_ms": _rounded(lag_p99_ms),
+        },
+        backend=_process_figures(totals, "backend"),
+        via=info.via,
+        settings=info.settings,
+        hold={"seconds": round(totals.hold_s, 3), "counters": hold_counters},
+    )
+
+
+def encode_summary(summary: Summary) -> bytes:
+    """``summary.json``: indented, keys in the order of formats.md, the same bytes for the same run."""
+    return msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n"
+
+
+def statistics(histogram: Histogram) -> dict[str, Any]:
+    """One histogram's figures in ms, by the names of ``summary.json``."""
+    percentiles_ns = histogram.percentiles_ns(list(PERCENTILES.values()))
+    figures: dict[str, Any] = {
+        "unit": "ms",
+        "count": histogram.total(),
+        "min": _ms(histogram.min_ns()),
+        "mean": _ms(histogram.mean_ns()),
+        **{name: _ms(value_ns) for name, value_ns in zip(PERCENTILES, percentiles_ns, strict=True)},
+        "max": _ms(histogram.max_ns()),
+    }
+    if histogram.over_range:
+        figures["over_range"] = histogram.over_range
+    return figures
+
+
+def _tunnels(info: RunInfo, totals: IntervalTotals) -> TunnelsPart:
+    open_at_end = totals.levels.get("open", {}) if totals.hold_s > 0 else {}
+    held = {cohort: open_at_end.get(cohort, 0) for cohort in info.cohorts}
+    return TunnelsPart(
+        planned=info.tunnels,
+        attempted=counter_of(totals.merged, "attempted"),
+        opened=counter_of(totals.merged, "opened"),
+        failed=counter_of(totals.merged, "handshake_failed"),
+        peak=totals.peak_open,
+        held=sum(held.values()),
+        held_by_cohort=held,
+        planned_by_cohort=dict(info.cohorts),
+    )
+
+
+def _metrics(merged: Merged, planned: Iterable[str]) -> dict[str, dict[str, dict[str, Any]]]:
+    """Metric -> cohort -> figures; what was never measured is left out."""
+    names = [*planned, *sorted(set(merged) - set(planned))]
+    result: dict[str, dict[str, dict[str, Any]]] = {}
+    for metric in HISTOGRAM_METRICS:
+        by_cohort = {name: histogram_of(merged, metric, name) for name in names}
+        filled = {name: each for name, each in by_cohort.items() if each.total() or each.over_range}
+        if filled:
+            whole = histogram_of(merged, metric)
+            result[metric] = {name: statistics(each) for name, each in filled.items()} | {
+                ALL: statistics(whole)
+            }
+    return result
+
+
+def _counters(merged: Merged, phases: tuple[Phase, ...]) -> dict[str, dict[str, int]]:
+    """Counter -> cohort -> count over ``phases``, the names sorted."""
+    result: dict[str, dict[str, int]] = {}
+    for cohort, parts in merged.items():
+        for phase in phases:
+            for name, count in parts[phase].counters.items() if phase in parts else ():
+                by_cohort = result.setdefault(name, {})
+                by_cohort[cohort] = by_cohort.get(cohort, 0) + count
+    return dict(sorted(result.items()))
+
+
+def _disconnects(folder: RunFolder) -> dict[str, dict[str, int]]:
+    """Cohort -> cause -> count, causes sorted; one pass, nothing kept."""
+    counts: dict[str, dict[str, int]] = {}
+    for row in folder.iter_disconnects():
+        by_cause = counts.setdefault(row.cohort, {})
+        by_cause[row.cause] = by_cause.get(row.cause, 0) + 1
+    return {cohort: dict(sorted(by_cause.items())) for cohort, by_cause in sorted(counts.items())}
+
+
+def _process_figures(totals: IntervalTotals, role: str) -> dict[str, Any]:
+    return {**totals.cpu[role].figures(), "peak_rss_bytes": totals.peak_rss_bytes[role]}
+
+
+def _ms(value_ns: float) -> float:
+    return round(value_ns / NS_PER_MS, 6)
+
+
+def _rounded(value_ms: float | None) -> float | None:
+    return None if value_ms is None else round(value_ms, 6)

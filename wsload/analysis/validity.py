@@ -1,0 +1,212 @@
+"""Whether a run may be believed: the generator's and the measurement's own checks.
+
+Distinct from the SLOs: a system that fails is a result, a generator that fails is none.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from wsload.record.layout import ActionLine, RunInfo
+from wsload.record.outcome import Validity
+from wsload.units import NS_PER_MS, format_count, format_duration, format_share
+
+BUSY_WORKER = 0.9
+"""Share of a core above which a driver worker's own queueing shows in the latencies."""
+BEHIND_LIMIT_MS = 1000.0
+UNSENT_LIMIT = 0.001
+MISSING_INTERVALS = 1
+"""Intervals that may be missing without a word: the last one may fall to the run's end."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observed:
+    """The run's figures about itself."""
+
+    lag_p99_ms: float | None = None
+    """In the hold; None where nothing was due in it."""
+    worker_cpu: Mapping[int, float] = field(default_factory=dict)
+    """Driver worker -> share of a core over the hold."""
+    missing_workers: Mapping[int, int] = field(default_factory=dict)
+    """Worker -> intervals of ramp and hold for which it sent nothing."""
+    dropped_logs: int = 0
+    behind_ms: float = 0.0
+    """How late the most overdue event of ramp and hold was."""
+    sent: int = 0
+    """In the hold, as ``unsent``."""
+    unsent: int = 0
+    intervals: int = 0
+    """Interval lines of ramp and hold."""
+    partial: bool = False
+
+
+Finding = tuple[Validity, str]
+Check = Callable[[RunInfo, Observed, Sequence[ActionLine]], list[Finding]]
+
+
+def judge_validity(
+    info: RunInfo, observed: Observed, actions: Sequence[ActionLine]
+) -> tuple[Validity, list[str]]:
+    """The verdict and its reasons, the gravest first, each with its figure and the remedy. Pure.
+
+    A run in which nothing opened is not invalid for that: it is a failed one.
+    """
+    findings = [finding for check in CHECKS for finding in check(info, observed, actions)]
+    for grade in (Validity.INVALID, Validity.SUSPECT):
+        if any(found is grade for found, _ in findings):
+            ordered = [reason for found, reason in findings if found is Validity.INVALID]
+            ordered += [reason for found, reason in findings if found is Validity.SUSPECT]
+            return grade, ordered
+    return Validity.VALID, []
+
+
+def _more_workers(info: RunInfo) -> str:
+    return f"add workers: --set load.workers={info.workers + 1}"
+
+
+def _lag(info: RunInfo, observed: Observed, _: Sequence[ActionLine]) -> list[Finding]:
+    lag_ms = observed.lag_p99_ms
+    if lag_ms is None or lag_ms <= info.lag_limit_ms:
+        return []
+    return [
+        (
+            Validity.INVALID,
+            f"generator lag p99 in the hold was {_ms(lag_ms)}, over the limit of {_ms(info.lag_limit_ms)}, "
+            f"so latencies are the generator's own; {_more_workers(info)}, or lower the load",
+        )
+    ]
+
+
+def _lost_workers(_info: RunInfo, observed: Observed, actions: Sequence[ActionLine]) -> list[Finding]:
+    lost = {
+        action.detail.get("worker"): f"driver worker {action.detail.get('worker', '?')} was lost at "
+        f"{action.t_s:.1f} s and its tunnels with it; see its messages above, and run again"
+        for action in actions
+        if action.action == "worker_lost"
+    }
+    silent = [
+        f"driver worker {worker} sent nothing for {_plural(count, 'interval')}; "
+        "give the host more room (free cores, memory) and run again"
+        for worker, count in sorted(observed.missing_workers.items())
+        if worker not in lost
+    ]
+    return [(Validity.INVALID, reason) for reason in (*lost.values(), *silent)]
+
+
+_EXITED = {
+    "haproxy_exited": "HAProxy ended unasked",
+    "backend_exited": "the backend ended unasked",
+}
+
+
+def _exits(_info: RunInfo, _observed: Observed, actions: Sequence[ActionLine]) -> list[Finding]:
+    findings = []
+    for action in actions:
+        if action.action in _EXITED:
+            code = action.detail.get("code", action.detail.get("returncode"))
+            status = "" if code is None else f" with status {code}"
+            findings.append(
+                (
+                    Validity.INVALID,
+                    f"{_EXITED[action.action]}{status} at {action.t_s:.1f} s; "
+                    "find out why (out of memory, killed, crashed) and run again",
+                )
+            )
+    return findings
+
+
+def _busy(info: RunInfo, observed: Observed, _: Sequence[ActionLine]) -> list[Finding]:
+    busy = {worker: share for worker, share in sorted(observed.worker_cpu.items()) if share > BUSY_WORKER}
+    if not busy:
+        return []
+    used = " and ".join(f"{share * 100:.0f}" for share in busy.values())
+    workers = ("worker " if len(busy) == 1 else "workers ") + " and ".join(map(str, busy))
+    return [
+        (Validity.SUSPECT, f"driver {workers} used {used} % of a core in the hold; {_more_workers(info)}")
+    ]
+
+
+def _dropped_logs(_info: RunInfo, observed: Observed, _: Sequence[ActionLine]) -> list[Finding]:
+    if observed.dropped_logs <= 0:
+        return []
+    return [
+        (
+            Validity.SUSPECT,
+            f"HAProxy dropped {_plural(observed.dropped_logs, 'log line')}, so disconnects lack its side of "
+            "the story; raise the queue: sysctl -w net.unix.max_dgram_qlen=4096",
+        )
+    ]
+
+
+def _partial(info: RunInfo, observed: Observed, actions: Sequence[ActionLine]) -> list[Finding]:
+    if not observed.partial:
+        return []
+    signals = [action for action in actions if action.action == "interrupted"]
+    when = f"at {signals[0].t_s:.1f} s" if signals else "before its end"
+    planned = format_duration((info.ramp_s + info.hold_s + info.drain_s) * 1e9)
+    return [
+        (
+            Validity.SUSPECT,
+            f"the run was cut short {when} of {planned}; the figures cover what there is, run again for all",
+        )
+    ]
+
+
+def _few_intervals(info: RunInfo, observed: Observed, _: Sequence[ActionLine]) -> list[Finding]:
+    planned = int((info.ramp_s + info.hold_s) / info.interval_s)
+    if observed.partial or observed.intervals >= planned - MISSING_INTERVALS:
+        return []
+    return [
+        (
+            Validity.SUSPECT,
+            f"only {observed.intervals} of {planned} intervals were recorded; "
+            f'free cores for wsload, or record less often: --set load.interval="{info.interval_s * 5:g}s"',
+        )
+    ]
+
+
+def _behind(info: RunInfo, observed: Observed, _: Sequence[ActionLine]) -> list[Finding]:
+    if observed.behind_ms <= BEHIND_LIMIT_MS:
+        return []
+    return [
+        (
+            Validity.SUSPECT,
+            f"openings or messages ran up to {_ms(observed.behind_ms)} behind their schedule; "
+            f"{_more_workers(info)}, or give the ramp more time: "
+            f'--set load.ramp="{max(info.ramp_s * 2, 1):g}s"',
+        )
+    ]
+
+
+def _unsent(_info: RunInfo, observed: Observed, _: Sequence[ActionLine]) -> list[Finding]:
+    due = observed.sent + observed.unsent
+    if due == 0 or observed.unsent / due <= UNSENT_LIMIT:
+        return []
+    return [
+        (
+            Validity.SUSPECT,
+            f"{format_count(observed.unsent)} of {format_count(due)} messages due in the hold "
+            f"({format_share(observed.unsent / due)}) were not sent, because their sockets took no more, so "
+            "latencies leave out the worst; lower the cohort's rate or payload",
+        )
+    ]
+
+
+CHECKS: tuple[Check, ...] = (
+    _lag,
+    _lost_workers,
+    _exits,
+    _partial,
+    _busy,
+    _behind,
+    _unsent,
+    _dropped_logs,
+    _few_intervals,
+)
+
+
+def _ms(value_ms: float) -> str:
+    return format_duration(value_ms * NS_PER_MS)
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{format_count(count)} {noun}" + ("" if count == 1 else "s")

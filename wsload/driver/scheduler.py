@@ -1,0 +1,195 @@
+"""One scheduler per worker: everything that is due, in order, from one timerfd.
+
+Sources give what is due in windows of time; the agenda merges them with numpy, so that a message costs
+no heap operation and no timer. uvloop's own timers tick at 1 ms; a timerfd does not.
+"""
+
+import asyncio
+import ctypes
+import os
+from collections.abc import Callable
+from time import monotonic_ns
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsload.units import NS_PER_MS, NS_PER_S
+
+WINDOW_NS = 50 * NS_PER_MS
+"""How much of the future is laid out at a time."""
+COALESCE_NS = 100_000
+"""Wake-ups are at least this far apart: what falls due in between leaves together, at most this late."""
+MAX_ACTIONS_PER_WAKE = 256
+"""After this many the loop gets a turn to read, however far behind the schedule is."""
+
+Window = tuple[NDArray[np.int64], NDArray[np.int32]]
+Action = Callable[[int, int], None]
+"""Called with the event's index and the time it was due (monotonic ns)."""
+
+
+class Source(Protocol):
+    """Something that knows what is due. Times are ns since the run's start."""
+
+    def window(self, until_ns: int) -> Window:
+        """Due times (ascending) and indexes of all that is due before ``until_ns``, each once."""
+        ...
+
+
+class Listed:
+    """A source from a list that is known beforehand."""
+
+    def __init__(self, due_ns: NDArray[np.int64], index: NDArray[np.int32]) -> None:
+        """``due_ns`` ascends; ``index`` is what each due time stands for."""
+        self._due_ns, self._index, self._next = due_ns, index, 0
+
+    def window(self, until_ns: int) -> Window:
+        """See :class:`Source`."""
+        start, self._next = self._next, max(self._next, int(np.searchsorted(self._due_ns, until_ns)))
+        return self._due_ns[start : self._next], self._index[start : self._next]
+
+
+class Every:
+    """A source that is due at each multiple of a period, counted from 1."""
+
+    def __init__(self, period_ns: int, last_ns: int = 0) -> None:
+        """Nothing up to and including ``last_ns`` is due."""
+        self._period_ns, self._last = period_ns, last_ns // period_ns
+
+    def window(self, until_ns: int) -> Window:
+        """See :class:`Source`."""
+        last = max(self._last, (until_ns - 1) // self._period_ns)
+        index = np.arange(self._last + 1, last + 1, dtype=np.int64)
+        self._last = last
+        return index * self._period_ns, index.astype(np.int32)
+
+
+class Agenda:
+    """Merges sources window by window, in order of due time."""
+
+    def __init__(self) -> None:
+        self._sources: list[tuple[Source, Action]] = []
+        self.until_ns = 0
+        """Everything before this has been handed out."""
+
+    def add(self, source: Source, action: Action) -> None:
+        """``action`` is called for all that ``source`` says."""
+        self._sources.append((source, action))
+
+    def clear(self) -> None:
+        """Drop all sources."""
+        self._sources.clear()
+
+    def advance(self, until_ns: int) -> tuple[list[int], list[Action], list[int]]:
+        """Due times, actions and indexes up to ``until_ns``; of equal times, earlier sources first."""
+        self.until_ns = until_ns
+        windows = [(source.window(until_ns), action) for source, action in self._sources]
+        windows = [entry for entry in windows if len(entry[0][0])]
+        if not windows:
+            return [], [], []
+        if len(windows) == 1:
+            (due_ns, index), action = windows[0]
+            return due_ns.tolist(), [action] * len(due_ns), index.tolist()
+        due_ns = np.concatenate([due for (due, _), _ in windows])
+        index = np.concatenate([index for (_, index), _ in windows])
+        which = np.repeat(np.arange(len(windows)), [len(due) for (due, _), _ in windows])
+        order = np.argsort(due_ns, kind="stable")
+        actions = [windows[number][1] for number in which[order].tolist()]
+        return due_ns[order].tolist(), actions, index[order].tolist()
+
+
+class _Itimerspec(ctypes.Structure):
+    _fields_ = (
+        ("interval_s", ctypes.c_long),
+        ("interval_ns", ctypes.c_long),
+        ("value_s", ctypes.c_long),
+        ("value_ns", ctypes.c_long),
+    )
+
+
+class TimerFd:
+    """A timerfd on the monotonic clock (timerfd_create(2)); Python has it only from 3.13."""
+
+    _CLOCK_MONOTONIC = 1
+    _ABSOLUTE = 1
+
+    def __init__(self) -> None:
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        self._spec = _Itimerspec()
+        self._spec_ref = ctypes.byref(self._spec)
+        self.fd: int = self._libc.timerfd_create(self._CLOCK_MONOTONIC, os.O_NONBLOCK | os.O_CLOEXEC)
+        if self.fd < 0:
+            raise OSError(ctypes.get_errno(), "timerfd_create")
+        self._settime = self._libc.timerfd_settime
+
+    def arm(self, at_ns: int) -> None:
+        """Become readable at this time. Also clears a past expiry, so the descriptor needs no read."""
+        self._spec.value_s, self._spec.value_ns = divmod(at_ns, NS_PER_S)
+        self._settime(self.fd, self._ABSOLUTE, self._spec_ref, None)
+
+    def close(self) -> None:
+        """Release the descriptor."""
+        os.close(self.fd)
+
+
+class Scheduler:
+    """Runs an agenda against the clock on an event loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, on_window: Callable[[int], None]) -> None:
+        """``on_window`` is called with the time at least every :data:`WINDOW_NS`, for housekeeping."""
+        self.agenda = Agenda()
+        self.behind_ns = 0
+        """How late the latest action since :meth:`take_behind_ns` was."""
+        self._loop, self._on_window = loop, on_window
+        self._timer = TimerFd()
+        self._start_ns = 0
+        self._due: list[int] = []
+        self._actions: list[Action] = []
+        self._index: list[int] = []
+        self._position = 0
+
+    def start(self, start_ns: int) -> None:
+        """The agenda's time 0 is the monotonic ``start_ns``."""
+        self._start_ns = start_ns
+        self._loop.add_reader(self._timer.fd, self._wake)
+        self._timer.arm(start_ns)
+
+    def replan(self, since_ns: int) -> None:
+        """Forget what was laid out; the agenda's sources were exchanged and start at ``since_ns``."""
+        self._due, self._actions, self._index, self._position = [], [], [], 0
+        self.agenda.until_ns = since_ns - self._start_ns
+
+    def stop(self) -> None:
+        """No more actions."""
+        self._loop.remove_reader(self._timer.fd)
+        self._timer.close()
+
+    def take_behind_ns(self) -> int:
+        """The worst lateness since the last call."""
+        behind_ns, self.behind_ns = self.behind_ns, 0
+        return behind_ns
+
+    def _wake(self) -> None:
+        now_ns = monotonic_ns()
+        start_ns = self._start_ns
+        for _ in range(MAX_ACTIONS_PER_WAKE):
+            while self._position == len(self._due):
+                until_ns = self.agenda.until_ns
+                if start_ns + until_ns > now_ns + WINDOW_NS:
+                    self._timer.arm(start_ns + until_ns - WINDOW_NS)
+                    return
+                self._due, self._actions, self._index = self.agenda.advance(until_ns + WINDOW_NS)
+                self._position = 0
+                self._on_window(now_ns)
+            position = self._position
+            due_ns = start_ns + self._due[position]
+            if due_ns > now_ns:
+                now_ns = monotonic_ns()
+                if due_ns > now_ns:
+                    self._timer.arm(max(due_ns, now_ns + COALESCE_NS))
+                    return
+            self._position = position + 1
+            if now_ns - due_ns > self.behind_ns:
+                self.behind_ns = now_ns - due_ns
+            self._actions[position](self._index[position], due_ns)
+        self._timer.arm(1)

@@ -1,0 +1,145 @@
+"""What each kind of cohort does: the behaviour behind ``traffic = "…"``, one class a kind."""
+
+from collections import deque
+from struct import Struct
+from time import monotonic_ns
+from typing import TYPE_CHECKING
+
+from wsload.driver.recorder import CohortRecorder
+from wsload.plan.phases import PhaseTimes
+from wsload.profile.model import Cohort, Match, Traffic
+from wsload.wire.frames import BINARY, PING, STAMP_BYTES, PlainMessage, StampedMessage
+
+if TYPE_CHECKING:
+    from wsload.driver.tunnel import Tunnel
+
+_pack_stamp = Struct("<QQ").pack
+
+
+class CohortTraffic:
+    """Tunnels that only stay open; base of the others.
+
+    ``period_ns`` is the mean time between a tunnel's messages, None where the schedule sends none.
+    """
+
+    stamped = False
+    """Whether replies carry the stamp of their message."""
+    closed_loop = False
+    """Whether a reply calls for the next message."""
+    period_ns: int | None = None
+
+    def __init__(self, spec: Cohort, phases: PhaseTimes, mask: bytes) -> None:
+        """``mask`` is the 4 bytes all messages are masked with."""
+        self.spec, self.name, self.mask = spec, spec.name, mask
+        self.recorder = CohortRecorder(phases, *self._metrics())
+        self.open = 0
+        self.connecting = 0
+
+    def opened(self, tunnel: "Tunnel", now_ns: int) -> None:
+        """A tunnel of the cohort has its 101."""
+
+    def send(self, tunnel: "Tunnel", due_ns: int) -> None:
+        """A message is due."""
+
+    def message(self, tunnel: "Tunnel", payload: bytes, now_ns: int) -> None:
+        """A data message arrived that the fast lane did not file."""
+        self.recorder.messages_without_stamp += 1
+
+    def pong(self, tunnel: "Tunnel", payload: bytes, now_ns: int) -> None:
+        """A pong arrived; one that nobody asked for is legal and ignored."""
+
+    def _metrics(self) -> tuple[str | None, str]:
+        return "echo_corrected", "echo_service"
+
+
+class Idle(CohortTraffic):
+    """Silent once open."""
+
+
+class Chatty(CohortTraffic):
+    """Sends messages at a rate and matches the replies."""
+
+    def __init__(self, spec: Cohort, phases: PhaseTimes, mask: bytes) -> None:
+        """See the base."""
+        super().__init__(spec, phases, mask)
+        self.stamped = spec.match is Match.STAMP
+        self.closed_loop = spec.rate_per_s is None
+        self.period_ns = None if spec.rate_per_s is None else round(1e9 / spec.rate_per_s)
+        message = StampedMessage if spec.payload_bytes >= STAMP_BYTES else PlainMessage
+        builder = message(BINARY, spec.payload_bytes, mask)
+        self._build, self._frame_bytes = builder.build, builder.frame_bytes
+        self._in_flight: dict[int, deque[tuple[int, int]]] = {}
+        """For matching in order: tunnel index -> (intended, sent) of each unanswered message."""
+
+    def opened(self, tunnel: "Tunnel", now_ns: int) -> None:
+        """A closed loop starts at once."""
+        if self.closed_loop:
+            self.send(tunnel, now_ns)
+
+    def send(self, tunnel: "Tunnel", due_ns: int) -> None:
+        """Send the message that was due."""
+        recorder = self.recorder
+        if tunnel.blocked:
+            recorder.count(due_ns, "unsent")
+            return
+        now_ns = monotonic_ns()
+        tunnel.transport.write(self._build(due_ns, now_ns))
+        tunnel.tx_ns = now_ns
+        recorder.due_ns.append(due_ns)
+        recorder.sent_ns.append(now_ns)
+        recorder.bytes_sent += self._frame_bytes
+        if self.spec.match is Match.FIFO:
+            self._in_flight.setdefault(tunnel.index, deque()).append((due_ns, now_ns))
+
+    def message(self, tunnel: "Tunnel", payload: bytes, now_ns: int) -> None:
+        """A reply that the fast lane did not take: large, text, or matched in order."""
+        recorder = self.recorder
+        if self.stamped and len(payload) >= STAMP_BYTES:
+            recorder.stamps.append(payload[:STAMP_BYTES])
+            recorder.received_ns.append(now_ns)
+        elif self.spec.match is Match.FIFO and self._in_flight.get(tunnel.index):
+            recorder.stamps.append(_pack_stamp(*self._in_flight[tunnel.index].popleft()))
+            recorder.received_ns.append(now_ns)
+        else:
+            recorder.messages_without_stamp += 1
+            if self.spec.match is not Match.NONE:
+                recorder.count(now_ns, "unmatched")
+            return
+        if self.closed_loop and tunnel.is_open():
+            self.send(tunnel, now_ns)
+
+
+class Pinged(CohortTraffic):
+    """Sends WebSocket pings and measures their pongs."""
+
+    def __init__(self, spec: Cohort, phases: PhaseTimes, mask: bytes) -> None:
+        """See the base."""
+        super().__init__(spec, phases, mask)
+        self.period_ns = spec.every_ns
+        self._builder = StampedMessage(PING, STAMP_BYTES, mask)
+
+    def send(self, tunnel: "Tunnel", due_ns: int) -> None:
+        """Send the ping that was due."""
+        if tunnel.blocked:
+            self.recorder.count(due_ns, "unsent")
+            return
+        now_ns = monotonic_ns()
+        tunnel.write(self._builder.build(due_ns, now_ns), now_ns)
+        self.recorder.due_ns.append(due_ns)
+        self.recorder.sent_ns.append(now_ns)
+
+    def pong(self, tunnel: "Tunnel", payload: bytes, now_ns: int) -> None:
+        """The pong carries its ping's stamp."""
+        if len(payload) == STAMP_BYTES:
+            self.recorder.stamps.append(payload)
+            self.recorder.received_ns.append(now_ns)
+
+    def _metrics(self) -> tuple[str | None, str]:
+        return None, "ping_rtt"
+
+
+TRAFFIC: dict[Traffic, type[CohortTraffic]] = {
+    Traffic.IDLE: Idle,
+    Traffic.CHATTY: Chatty,
+    Traffic.PINGED: Pinged,
+}

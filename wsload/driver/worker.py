@@ -1,0 +1,372 @@
+"""One worker: opens its tunnels when they are due, keeps them busy, closes them, tells what it saw."""
+
+import asyncio
+import os
+import socket
+import sys
+from array import array
+from collections import deque
+from collections.abc import Callable
+from time import monotonic_ns
+
+import msgspec
+import numpy as np
+
+from wsload.driver import health, opening
+from wsload.driver.messages import Finished, Prepare
+from wsload.driver.scheduler import Every, Listed, Scheduler
+from wsload.driver.traffic import TRAFFIC, CohortTraffic
+from wsload.driver.tunnel import State, Tunnel
+from wsload.plan.arrivals import MessageSchedule
+from wsload.plan.phases import PhaseTimes
+from wsload.record.outcome import Wire
+from wsload.record.snapshot import Disconnect, Gauges, Snapshot, WorkerHealth
+from wsload.wire.closing import NORMAL
+from wsload.wire.handshake import Upgrade, build_upgrade
+from wsload.wire.reference import HandshakeJudge
+
+_UPGRADES_PER_ENDPOINT = 64
+"""Prebuilt requests, each with a nonce of its own, that tunnels take in turn."""
+_CLOSING_SHARE = 0.6
+"""The part of the drain over which closings are spread; the rest waits for their answers."""
+
+
+class Worker:
+    """All state of one worker process. Everything runs on one loop; nothing here blocks."""
+
+    def __init__(
+        self, prepare: Prepare, loop: asyncio.AbstractEventLoop, send: Callable[[msgspec.Struct], None]
+    ) -> None:
+        """``send`` queues a message to the parent."""
+        self.assignment = prepare.assignment
+        self._prepare, self._loop, self._send = prepare, loop, send
+        self.mask = os.urandom(4)
+        self._phases = PhaseTimes(0, 0, 0)
+        self._cohorts: list[CohortTraffic] = [
+            TRAFFIC[spec.traffic](spec, self._phases, self.mask) for spec in self.assignment.cohorts
+        ]
+        count = len(self.assignment.tunnel_ids)
+        self._tunnels: list[Tunnel | None] = [None] * count
+        self._cohort_of: list[int] = self.assignment.cohort_of.tolist()
+        self._source_of: list[int] = self.assignment.source_of.tolist()
+        self._target_of: list[int] = self.assignment.target_of.tolist()
+        self._local_ip: list[str] = [""] * count
+        self._local_port = array("H", bytes(2 * count))
+        self._upgrades = [
+            [
+                build_upgrade(
+                    endpoint.host, endpoint.path, os.urandom(16), prepare.headers, prepare.subprotocols
+                )
+                for _ in range(_UPGRADES_PER_ENDPOINT)
+            ]
+            for endpoint in prepare.endpoints
+        ]
+        self._opens_ns = self.assignment.opens_ns
+        self._attaching: set[asyncio.Task[None]] = set()
+        """Holds the tasks that give sockets their transports, as the loop itself does not."""
+        self._deadlines: deque[tuple[int, Tunnel, State]] = deque()
+        """Ascending: when a tunnel must have left the state it is in."""
+        self._disconnects: list[Disconnect] = []
+        self._failed: list[int] = []
+        self._scheduler = Scheduler(loop, self._housekeeping)
+        self._alive = 0
+        self._draining = False
+        self._finished = False
+        self._seq = 0
+
+    # The run's course.
+
+    def start(self, start_ns: int) -> None:
+        """The run's time 0 is ``start_ns``."""
+        assignment = self.assignment
+        self._phases.start_ns = start_ns
+        self._phases.hold_ns = start_ns + assignment.ramp_ns
+        self._phases.drain_ns = self._phases.hold_ns + assignment.hold_ns
+        agenda = self._scheduler.agenda
+        opens_ns = assignment.opens_ns
+        agenda.add(Listed(opens_ns, np.arange(len(opens_ns), dtype=np.int32)), self._open)
+        self._add_common_sources()
+        drain_ns = assignment.ramp_ns + assignment.hold_ns
+        agenda.add(Listed(np.array([drain_ns]), np.zeros(1, dtype=np.int32)), self._begin_drain)
+        for number, cohort in enumerate(self._cohorts):
+            members = np.flatnonzero(assignment.cohort_of == number)
+            if cohort.period_ns is not None and len(members):
+                schedule = MessageSchedule.create(
+                    opens_ns[members],
+                    cohort.period_ns,
+                    cohort.spec.arrivals,
+                    drain_ns,
+                    assignment.seed * 1009 + number,
+                )
+                agenda.add(schedule, self._sender(cohort, members.tolist()))
+        self._snapshot(0, start_ns)
+        self._scheduler.start(start_ns)
+
+    def drain(self) -> None:
+        """Begin the drain now, whatever the plan says; again: nothing."""
+        self._begin_drain(0, monotonic_ns())
+
+    def _add_common_sources(self, since_ns: int = 0) -> None:
+        interval_ns = self.assignment.interval_ns
+        self._scheduler.agenda.add(Every(interval_ns, since_ns), self._snapshot)
+
+    def _sender(self, cohort: CohortTraffic, members: list[int]) -> Callable[[int, int], None]:
+        tunnels, send = self._tunnels, cohort.send
+
+        def send_due(position: int, due_ns: int) -> None:
+            tunnel = tunnels[members[position]]
+            if tunnel is not None and tunnel.state is State.OPEN:
+                send(tunnel, due_ns)
+
+        return send_due
+
+    def _begin_drain(self, _index: int, due_ns: int) -> None:
+        if self._draining:
+            return
+        self._draining = True
+        self._phases.drain_ns = due_ns
+        start_ns, drain_ns = self._phases.start_ns, self.assignment.drain_ns
+        scheduler = self._scheduler
+        scheduler.agenda.clear()
+        open_now: list[int] = []
+        for index, tunnel in enumerate(self._tunnels):
+            if tunnel is None:
+                continue
+            if tunnel.state is State.OPEN:
+                open_now.append(index)
+            elif tunnel.state in (State.CONNECTING, State.UPGRADING):
+                self.handshake_failed(tunnel, "unfinished", due_ns)
+                self._drop(tunnel)
+        since_ns = max(due_ns - start_ns, 0)
+        spread = np.linspace(0, drain_ns * _CLOSING_SHARE, len(open_now), endpoint=False)
+        closings_ns = since_ns + spread.astype(np.int64)
+        agenda = scheduler.agenda
+        agenda.add(Listed(closings_ns, np.array(open_now, dtype=np.int32)), self._close)
+        self._add_common_sources(since_ns)
+        end = np.array([since_ns + drain_ns], dtype=np.int64)
+        agenda.add(Listed(end, np.zeros(1, dtype=np.int32)), self._end_drain)
+        scheduler.replan(due_ns)
+
+    def _close(self, index: int, due_ns: int) -> None:
+        tunnel = self._tunnels[index]
+        if tunnel is not None:
+            tunnel.close_by_plan(due_ns, NORMAL)
+
+    def _end_drain(self, _index: int, _due_ns: int) -> None:
+        """The drain's time is up: what has not answered is cut."""
+        for tunnel in self._tunnels:
+            if tunnel is not None:
+                tunnel.abort(Wire.TIMEOUT)
+
+    def _finish_if_done(self, now_ns: int) -> None:
+        if self._draining and not self._finished and self._alive == 0:
+            self._finished = True
+            self._scheduler.stop()
+            self._snapshot(self._seq + 1, now_ns)
+            self._send(Finished())
+
+    # Opening.
+
+    def _open(self, index: int, due_ns: int) -> None:
+        now_ns = monotonic_ns()
+        cohort = self._cohorts[self._cohort_of[index]]
+        recorder = cohort.recorder
+        recorder.count(due_ns, "attempted")
+        recorder.time(due_ns, "lag", now_ns - due_ns)
+        sources = self.assignment.sources
+        endpoint = self._prepare.endpoints[self._target_of[index]]
+        tunnel = Tunnel(self, cohort, index)
+        try:
+            sock = opening.start_connect(endpoint, sources[self._source_of[index]] if sources else None)
+        except OSError as error:
+            self._count_failure(tunnel, opening.failure_reason(error))
+            return
+        tunnel.mark_ns = now_ns
+        self._tunnels[index] = tunnel
+        self._alive += 1
+        cohort.connecting += 1
+        self._await(tunnel, now_ns)
+        if not self._attach_if_connected(tunnel, sock):
+            opening.when_connected(self._loop, sock, lambda error: self._connected(tunnel, sock, error))
+
+    def _connected(self, tunnel: Tunnel, sock: socket.socket, error: OSError | None) -> None:
+        if tunnel.state is State.ENDED:
+            sock.close()
+        elif error is not None:
+            sock.close()
+            self.handshake_failed(tunnel, opening.failure_reason(error), monotonic_ns())
+            self._drop(tunnel)
+        elif not self._attach_if_connected(tunnel, sock):
+            sock.close()
+            self.handshake_failed(tunnel, "reset", monotonic_ns())
+            self._drop(tunnel)
+
+    def _attach_if_connected(self, tunnel: Tunnel, sock: socket.socket) -> bool:
+        address = opening.local_address(sock)
+        if address is None:
+            return False
+        now_ns = monotonic_ns()
+        tunnel.cohort.recorder.time(self._due_ns(tunnel), "connect", now_ns - tunnel.mark_ns)
+        ip, self._local_port[tunnel.index] = address
+        self._local_ip[tunnel.index] = sys.intern(ip)
+        task = self._loop.create_task(self._attach(tunnel, sock))
+        self._attaching.add(task)
+        task.add_done_callback(self._attaching.discard)
+        return True
+
+    async def _attach(self, tunnel: Tunnel, sock: socket.socket) -> None:
+        """Give the socket its transport; this one step is the only task in a tunnel's life."""
+        try:
+            await self._loop.create_connection(lambda: tunnel, sock=sock)
+        except OSError as error:
+            sock.close()
+            if tunnel.state is not State.ENDED:
+                self.handshake_failed(tunnel, opening.failure_reason(error), monotonic_ns())
+                self._drop(tunnel)
+
+    def _due_ns(self, tunnel: Tunnel) -> int:
+        return self._phases.start_ns + int(self._opens_ns[tunnel.index])
+
+    # What tunnels report.
+
+    def upgrade_of(self, tunnel: Tunnel) -> Upgrade:
+        """The request that a tunnel sends."""
+        upgrades = self._upgrades[self._target_of[tunnel.index]]
+        return upgrades[tunnel.index % _UPGRADES_PER_ENDPOINT]
+
+    def judge_of(self, tunnel: Tunnel) -> HandshakeJudge:
+        """The reference lane's reader for a tunnel's response."""
+        return HandshakeJudge(self.upgrade_of(tunnel).key, self._prepare.subprotocols)
+
+    def tunnel_connected(self, tunnel: Tunnel) -> None:
+        """Its transport stands: send the request."""
+        if tunnel.state is State.ENDED:
+            tunnel.transport.abort()
+            return
+        tunnel.state = State.UPGRADING
+        tunnel.mark_ns = monotonic_ns()
+        tunnel.transport.write(self.upgrade_of(tunnel).request)
+
+    def tunnel_opened(self, tunnel: Tunnel, now_ns: int) -> None:
+        """The 101 is in."""
+        cohort, due_ns = tunnel.cohort, self._due_ns(tunnel)
+        cohort.connecting -= 1
+        cohort.open += 1
+        recorder = cohort.recorder
+        recorder.count(due_ns, "opened")
+        recorder.time(due_ns, "upgrade", now_ns - tunnel.mark_ns)
+        recorder.time(due_ns, "handshake", now_ns - due_ns)
+        cohort.opened(tunnel, now_ns)
+
+    def handshake_failed(self, tunnel: Tunnel, reason: str, now_ns: int) -> None:
+        """It did not get its 101; ``reason`` is a status code or a word of :class:`CohortInterval`."""
+        del now_ns
+        tunnel.cohort.connecting -= 1
+        self._count_failure(tunnel, reason)
+        self._gone(tunnel)
+
+    def tunnel_ended(self, tunnel: Tunnel, now_ns: int) -> None:
+        """It was open and is no more."""
+        at_ns = tunnel.mark_ns if tunnel.wire is Wire.FIN else now_ns
+        idle_rx_ns, idle_tx_ns = at_ns - tunnel.rx_ns, at_ns - tunnel.tx_ns
+        code, reason = None, ""
+        seen = tunnel.extra.close_seen if tunnel.extra is not None else None
+        if seen is not None:
+            at_ns, code, reason = seen.at_ns, seen.code, seen.reason
+            idle_rx_ns, idle_tx_ns = seen.idle_rx_ns, seen.idle_tx_ns
+        age_ns = at_ns - tunnel.opened_ns
+        cohort, index = tunnel.cohort, tunnel.index
+        cohort.open -= 1
+        cohort.recorder.count(at_ns, "disconnect")
+        if not tunnel.planned:
+            cohort.recorder.count(at_ns, "disconnect_unexpected")
+        cohort.recorder.time(at_ns, "tunnel_age", age_ns)
+        cohort.recorder.time(at_ns, "idle_at_disconnect", min(idle_rx_ns, idle_tx_ns))
+        self._disconnects.append(
+            Disconnect(
+                t_ns=at_ns - self._phases.start_ns,
+                tunnel=int(self.assignment.tunnel_ids[index]),
+                cohort=cohort.name,
+                local_ip=self._local_ip[index],
+                local_port=self._local_port[index],
+                remote=self._prepare.endpoints[self._target_of[index]].address,
+                phase=self._phases.phase_at(at_ns),
+                age_ns=age_ns,
+                idle_rx_ns=idle_rx_ns,
+                idle_tx_ns=idle_tx_ns,
+                wire=tunnel.wire,
+                close_code=code,
+                close_reason=reason,
+                planned=tunnel.planned,
+            )
+        )
+        self._gone(tunnel)
+
+    def await_fin(self, tunnel: Tunnel, now_ns: int) -> None:
+        """The far side began the closing handshake and has our answer; its FIN must follow."""
+        self._await(tunnel, now_ns)
+
+    def protocol_error(self, tunnel: Tunnel, now_ns: int) -> None:
+        """The far side broke the protocol; our close frame is out."""
+        tunnel.cohort.recorder.count(now_ns, "protocol_error")
+        self._await(tunnel, now_ns)
+
+    def _count_failure(self, tunnel: Tunnel, reason: str) -> None:
+        due_ns = self._due_ns(tunnel)
+        tunnel.cohort.recorder.count(due_ns, "handshake_failed")
+        tunnel.cohort.recorder.count(due_ns, f"handshake_failed:{reason}")
+        self._failed.append(int(self.assignment.tunnel_ids[tunnel.index]))
+
+    def _drop(self, tunnel: Tunnel) -> None:
+        """A tunnel that failed before its end was seen: nothing of it may be heard any more."""
+        tunnel.state = State.ENDED
+        if tunnel.transport is not None:
+            tunnel.transport.abort()
+
+    def _gone(self, tunnel: Tunnel) -> None:
+        self._tunnels[tunnel.index] = None
+        self._alive -= 1
+        if self._draining and self._alive == 0:
+            self._loop.call_soon(self._finish_if_done, monotonic_ns())
+
+    # Housekeeping.
+
+    def _await(self, tunnel: Tunnel, now_ns: int) -> None:
+        deadline_ns = now_ns + self.assignment.handshake_timeout_ns
+        self._deadlines.append((deadline_ns, tunnel, tunnel.state))
+
+    def _housekeeping(self, now_ns: int) -> None:
+        deadlines = self._deadlines
+        while deadlines and deadlines[0][0] <= now_ns:
+            _, tunnel, state = deadlines.popleft()
+            if state is State.CLOSING and tunnel.state is State.CLOSING:
+                tunnel.abort(Wire.TIMEOUT)
+            elif state is State.CONNECTING and tunnel.state in (State.CONNECTING, State.UPGRADING):
+                self.handshake_failed(tunnel, "timeout", now_ns)
+                self._drop(tunnel)
+        for cohort in self._cohorts:
+            if cohort.recorder.is_full():
+                cohort.recorder.flush(now_ns)
+        if self._draining:
+            self._finish_if_done(now_ns)
+
+    def _snapshot(self, seq: int, due_ns: int) -> None:
+        self._seq = seq
+        cohorts = {}
+        for cohort in self._cohorts:
+            phases = cohort.recorder.take(due_ns)
+            if phases:
+                cohorts[cohort.name] = phases
+        self._send(
+            Snapshot(
+                worker=self.assignment.worker,
+                seq=seq,
+                end_ns=due_ns - self._phases.start_ns,
+                cohorts=cohorts,
+                gauges={cohort.name: Gauges(cohort.open, cohort.connecting) for cohort in self._cohorts},
+                disconnects=self._disconnects,
+                failed=self._failed,
+                health=WorkerHealth(health.cpu_s(), health.rss_bytes(), self._scheduler.take_behind_ns()),
+            )
+        )
+        self._disconnects, self._failed = [], []

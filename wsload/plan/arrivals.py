@@ -1,0 +1,155 @@
+"""When each tunnel opens, and when each of its messages (or pings) is due.
+
+Times are int64 nanoseconds after the run's start. Nothing here reads a clock: a schedule is asked for a
+window of time and tells what falls into it, so its memory and its cost do not grow with the run's length.
+"""
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsload.profile.model import Arrivals
+from wsload.units import NS_PER_S
+
+Times = NDArray[np.int64]
+Indices = NDArray[np.int32]
+Window = tuple[Times, Indices]
+
+_LEAST_BLOCK, _MOST_BLOCK = 64, 65_536
+
+
+def opening_times_ns(count: int, ramp_ns: int, arrivals: Arrivals, seed: int) -> Times:
+    """When each of ``count`` tunnels opens: ascending, between 0 and ``ramp_ns``.
+
+    Even: ``i * ramp / count``. Poisson: sorted uniform times, which is a Poisson process given that
+    ``count`` of its events fall into the ramp, so that the number of tunnels is exact.
+    """
+    if arrivals is Arrivals.EVEN:
+        step, rest = divmod(ramp_ns, max(count, 1))
+        i = np.arange(count, dtype=np.int64)
+        return i * step + i * rest // max(count, 1)
+    rng = np.random.default_rng(seed)
+    return np.sort(rng.integers(0, ramp_ns, size=count, dtype=np.int64, endpoint=True))
+
+
+class MessageSchedule(ABC):
+    """All messages of one cohort on one worker, in windows that follow each other.
+
+    What falls due never depends on how the windows are cut: the concatenation of any windows up to T
+    is the window of T.
+    """
+
+    def __init__(self, opens_ns: Times, end_ns: int) -> None:
+        self._opens_ns = np.asarray(opens_ns, dtype=np.int64)
+        self._end_ns = end_ns
+        self._reached_ns = 0
+
+    @classmethod
+    def create(
+        cls, opens_ns: Times, period_ns: int, arrivals: Arrivals, end_ns: int, seed: int
+    ) -> "MessageSchedule":
+        """The schedule of tunnels that open at ``opens_ns`` and have a message each ``period_ns``.
+
+        Args:
+            opens_ns: Opening time of each tunnel, 0 or later, in any order; its index names the tunnel.
+            period_ns: Between two messages of one tunnel, 1 or more; the mean where Poisson.
+            arrivals: Even or Poisson.
+            end_ns: Nothing is due at or after this.
+            seed: Equal seeds give equal schedules.
+        """
+        if period_ns < 1:
+            raise ValueError(f"a period of {period_ns} ns")
+        kind = EvenSchedule if arrivals is Arrivals.EVEN else PoissonSchedule
+        return kind(opens_ns, period_ns, end_ns, seed)
+
+    def window(self, until_ns: int) -> Window:
+        """All messages due from the last call's ``until_ns`` (at first: 0) up to, not including, this one.
+
+        Returns:
+            Due times, ascending, and the index of each one's tunnel in ``opens_ns``.
+        """
+        start_ns, until_ns = self._reached_ns, min(until_ns, self._end_ns)
+        if until_ns <= start_ns or not len(self._opens_ns):
+            return np.empty(0, np.int64), np.empty(0, np.int32)
+        self._reached_ns = until_ns
+        return self._between(start_ns, until_ns)
+
+    @abstractmethod
+    def _between(self, start_ns: int, until_ns: int) -> Window:
+        """What is due in [start, until). Starts where the last call ended."""
+
+
+class EvenSchedule(MessageSchedule):
+    """Tunnel ``i`` is due at ``opens_ns[i] + period * (u_i + k)``, k = 0, 1, …, ``u_i`` uniform in (0, 1].
+
+    The tunnels, sorted by phase (first due time modulo the period), repeat in that order forever. So the
+    messages of all of them have a running number ``g = cycle * n + rank``, ``g`` rises with the due time, and
+    a window is a range of ``g`` found by two binary searches. It costs its messages plus log n.
+    """
+
+    def __init__(self, opens_ns: Times, period_ns: int, end_ns: int, seed: int) -> None:
+        super().__init__(opens_ns, end_ns)
+        rng = np.random.default_rng(seed)
+        offsets = rng.integers(1, period_ns, size=len(self._opens_ns), dtype=np.int64, endpoint=True)
+        first_ns = self._opens_ns + offsets
+        order = np.argsort(first_ns % period_ns, kind="stable")
+        self._period_ns = period_ns
+        self._order = order.astype(np.int32)
+        self._first_ns = first_ns[order]
+        self._phase_ns = self._first_ns % period_ns
+        self._all_started_ns = int(first_ns.max(initial=0))
+
+    def _running_number(self, time_ns: int) -> int:
+        """Of the first message due at ``time_ns`` or later."""
+        cycle, phase_ns = divmod(time_ns, self._period_ns)
+        return cycle * len(self._order) + int(np.searchsorted(self._phase_ns, phase_ns, side="left"))
+
+    def _between(self, start_ns: int, until_ns: int) -> Window:
+        numbers = np.arange(self._running_number(start_ns), self._running_number(until_ns), dtype=np.int64)
+        cycles, ranks = np.divmod(numbers, len(self._order))
+        due_ns = cycles * self._period_ns + self._phase_ns[ranks]
+        if start_ns < self._all_started_ns:
+            started = due_ns >= self._first_ns[ranks]
+            due_ns, ranks = due_ns[started], ranks[started]
+        return due_ns, self._order[ranks]
+
+
+class PoissonSchedule(MessageSchedule):
+    """Each tunnel has its own Poisson process of rate 1 / period, from its opening on.
+
+    Realised as their superposition, which is exact: n independent processes of rate r together are one of
+    rate n * r whose events belong to a tunnel drawn uniformly. All of them start with the earliest opening;
+    dropping a tunnel's events before its own opening leaves a Poisson process from there on, since the
+    process has no memory.
+
+    Events are drawn in blocks whose size depends only on the rate, so they do not depend on the windows.
+    """
+
+    def __init__(self, opens_ns: Times, period_ns: int, end_ns: int, seed: int) -> None:
+        super().__init__(opens_ns, end_ns)
+        count = len(self._opens_ns)
+        self._rng = np.random.default_rng(seed)
+        self._mean_gap_ns = period_ns / max(count, 1)
+        self._block = int(min(max(NS_PER_S / self._mean_gap_ns, _LEAST_BLOCK), _MOST_BLOCK))
+        self._drawn_to_ns = float(self._opens_ns.min()) if count else 0.0
+        self._due_ns = np.empty(0, np.int64)
+        self._tunnel = np.empty(0, np.int32)
+
+    def _draw(self) -> Window:
+        due = self._drawn_to_ns + np.cumsum(self._rng.exponential(self._mean_gap_ns, self._block))
+        tunnel = self._rng.integers(0, len(self._opens_ns), self._block, dtype=np.int32)
+        self._drawn_to_ns = float(due[-1])
+        due_ns = np.minimum(due, self._end_ns).astype(np.int64)  # none at the end is ever handed out
+        open_by_then = due_ns >= self._opens_ns[tunnel]
+        return due_ns[open_by_then], tunnel[open_by_then]
+
+    def _between(self, start_ns: int, until_ns: int) -> Window:
+        parts = [(self._due_ns, self._tunnel)]
+        while self._drawn_to_ns < until_ns:
+            parts.append(self._draw())
+        due_ns = np.concatenate([part[0] for part in parts])
+        tunnel = np.concatenate([part[1] for part in parts])
+        cut = int(np.searchsorted(due_ns, until_ns, side="left"))
+        self._due_ns, self._tunnel = due_ns[cut:], tunnel[cut:]
+        return due_ns[:cut], tunnel[:cut]

@@ -1,0 +1,132 @@
+"""A plan in words, for ``wsload check``."""
+
+from collections.abc import Sequence
+
+from wsload.plan.model import Machine, Plan
+from wsload.plan.preflight import Check, memory_needed_bytes, sockets_per_tunnel
+from wsload.profile.model import Arrivals, BackendMode, Cohort, Traffic, Via
+from wsload.units import NS_PER_S, format_count, format_duration, format_share, format_size
+
+
+def describe_plan(plan: Plan, machine: Machine, checks: Sequence[Check]) -> list[str]:
+    """Lines: who, how many, when, how much traffic, on what, and each check with ✓, ✗ or !."""
+    lines = [
+        _title(plan),
+        _path(plan),
+        *_cohorts(plan),
+        _phases(plan),
+        _traffic(plan),
+        _processes(plan, machine),
+    ]
+    needs = memory_needed_bytes(plan)
+    shares = ", ".join(f"{who} {format_size(needed)}" for who, needed in needs.items() if needed)
+    lines.append(
+        f"sockets: {format_count(plan.profile.load.tunnels * sockets_per_tunnel(plan))} on this host"
+    )
+    lines.append(f"memory: {format_size(sum(needs.values()))} in all: {shares}")
+    return lines + [f"{_mark(check)} {check.text}" for check in checks]
+
+
+def _mark(check: Check) -> str:
+    if check.ok:
+        return "✓"
+    return "✗" if check.fatal else "!"
+
+
+def _many(number: int, noun: str) -> str:
+    plural = noun if number == 1 else f"{noun}es" if noun.endswith("s") else f"{noun}s"
+    return f"{format_count(number)} {plural}"
+
+
+def _title(plan: Plan) -> str:
+    profile = plan.profile
+    about = f": {profile.description}" if profile.description else ""
+    return f"{profile.title}{about}"
+
+
+def _path(plan: Plan) -> str:
+    profile = plan.profile
+    haproxy, backend = profile.haproxy, profile.backend
+    if profile.target.via is Via.URL:
+        return f"path: straight to {', '.join(profile.target.urls)}"
+    if profile.target.via is Via.DIRECT:
+        return (
+            f"path: straight to the embedded backend ({_many(backend.processes, 'process')}), without HAProxy"
+        )
+    served_by = f"{_many(backend.processes, 'process')}, {_many(plan.backend_listeners, 'address')}"
+    behind = (
+        f"the embedded backend ({served_by})"
+        if backend.mode is BackendMode.EMBEDDED
+        else ", ".join(backend.servers)
+    )
+    timers = ", ".join(f"{name} {format_duration(ns)}" for name, ns in haproxy.timeouts_ns.items())
+    return (
+        f"path: {_many(haproxy.processes, 'HAProxy process')}, maxconn {format_count(haproxy.maxconn)} each, "
+        f"timeouts {timers or 'none'}; then {behind}"
+    )
+
+
+def _cohorts(plan: Plan) -> list[str]:
+    tunnels = plan.profile.load.tunnels
+    lines = [f"tunnels: {format_count(tunnels)}"]
+    for cohort, count in zip(plan.profile.cohorts, plan.cohort_tunnels, strict=True):
+        share = format_share(count / tunnels)
+        lines.append(f"  {cohort.name}: {format_count(count)} ({share}), {_behaviour(cohort)}")
+    return lines
+
+
+def _behaviour(cohort: Cohort) -> str:
+    if cohort.traffic is Traffic.PINGED:
+        return f"a ping each {format_duration(cohort.every_ns)}"
+    if cohort.traffic is Traffic.IDLE:
+        return "silent"
+    message = f"{format_size(cohort.payload_bytes)} messages"
+    if cohort.rate_per_s is None:
+        return f"{message}, the next when the reply is in"
+    gap = format_duration(NS_PER_S / cohort.rate_per_s)
+    return f"{message}, one each {gap}" + (
+        " on average (Poisson)" if cohort.arrivals is Arrivals.POISSON else ""
+    )
+
+
+def _phases(plan: Plan) -> str:
+    load = plan.profile.load
+    if load.ramp_ns:
+        rate = load.tunnels * NS_PER_S / load.ramp_ns
+        spread = "evenly" if load.arrivals is Arrivals.EVEN else "as a Poisson process"
+        opening = f"open over {format_duration(load.ramp_ns)} ({format_count(rate)}/s, {spread})"
+    else:
+        opening = "open all at once"
+    in_all = format_duration(load.ramp_ns + load.hold_ns + load.drain_ns)
+    hold, drain = format_duration(load.hold_ns), format_duration(load.drain_ns)
+    return f"phases: {opening}, hold {hold}, drain up to {drain}; {in_all} in all"
+
+
+def messages_per_s(plan: Plan) -> float:
+    """Messages and pings that the plan sends each second once all are open; closed loops are not counted."""
+    total = 0.0
+    for cohort, count in zip(plan.profile.cohorts, plan.cohort_tunnels, strict=True):
+        if cohort.traffic is Traffic.CHATTY and cohort.rate_per_s is not None:
+            total += count * cohort.rate_per_s
+        elif cohort.traffic is Traffic.PINGED:
+            total += count * NS_PER_S / cohort.every_ns
+    return total
+
+
+def _traffic(plan: Plan) -> str:
+    closed = [
+        each.name for each in plan.profile.cohorts if each.traffic is Traffic.CHATTY and not each.rate_per_s
+    ]
+    also = f", and as fast as replies come from {', '.join(closed)}" if closed else ""
+    return f"traffic: {messages_per_s(plan):,.4g} messages and pings a second in all{also}"
+
+
+def _processes(plan: Plan, machine: Machine) -> str:
+    if len(plan.sources) > 1:
+        sources = f"{format_count(len(plan.sources))} sources, {plan.sources[0]} to {plan.sources[-1]}"
+    else:
+        sources = f"source {plan.sources[0]}" if plan.sources else "sources chosen by the kernel"
+    return (
+        f"driver: {_many(plan.workers, 'worker')} on {_many(machine.cores, 'core')}, "
+        f"{_many(plan.targets, 'destination')}, {sources}"
+    )

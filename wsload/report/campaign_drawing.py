@@ -1,0 +1,364 @@
+"""Draws a campaign's plots: one point, bar or square per cell, repeats drawn as mean and range."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import Patch, Rectangle
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from wsload.analysis.campaign import (
+    AxisKind,
+    CellResult,
+    CutRegion,
+    Point,
+    axis_kind,
+    axis_title,
+    cohort_names,
+    cut_region,
+    is_timer,
+    points,
+)
+from wsload.record.outcome import Cause, Verdict
+from wsload.report.style import (
+    BLACK,
+    INK,
+    MARK_ROW_IN,
+    QUIET_INK,
+    VERMILLION,
+    Dash,
+    Look,
+    count_axis,
+    duration_text,
+    figure_of,
+    height_in,
+    legend_beside,
+    look_of,
+    milliseconds_axis,
+    note,
+    say,
+)
+
+_CUT_FILL, _CUT_EDGE = "#ebe5d6", "#8a8478"
+_CHAR_IN = 0.079
+"""Width of a character of the strip's text."""
+_SLO_MARKS = {
+    Verdict.PASSED: ("\N{CHECK MARK}", INK),
+    Verdict.FAILED: ("\N{BALLOT X}", VERMILLION),
+    Verdict.NONE: ("\N{EN DASH}", QUIET_INK),
+}
+_NUMBER_UNITS = {"haproxy.maxconn": " (connections)", "load.tunnels": " (tunnels)"}
+_LATENCY_METRICS = ("echo_corrected", "ping_rtt")
+_STATISTIC_DASHES: dict[str, Dash] = {"p99": (0.0, (5.0, 1.6)), "p50": "-"}
+_LOG_FROM = 12.0
+"""A number axis is logarithmic where it spans more than this factor."""
+
+
+def draw_capacity(panels: Sequence[Axes], cells: Sequence[CellResult], axis: str, *, hold_s: float) -> None:
+    """Held tunnels per cohort and slots held (first panel), shares held (second), the cut region in both."""
+    tunnels, shares = panels
+    along = points(cells, axis)
+    names = cohort_names(cells)
+    looks = {name: look_of(number) for number, name in enumerate(names)}
+    slots_look = Look("#6a6a6a", (0.0, (1.2, 1.2)), "x", "")
+    _spread(tunnels, along, lambda cell: cell.peak_slots, slots_look, "slots held in HAProxy, at peak")
+    if len(names) > 1:
+        _spread(tunnels, along, lambda cell: cell.held, Look(BLACK, "-", "*", ""), "held, all", width=2.6)
+    for name in names:
+        _spread(tunnels, along, _held(name), looks[name], f"held, {name}")
+        _spread(shares, along, _held_percent(name), looks[name], name)
+    planned = max(cell.planned for cell in cells)
+    tunnels.set_ylim(0, max(planned, *(cell.peak_slots for cell in cells)) * 1.09)
+    maxconns = {cell.maxconn for cell in cells if cell.maxconn}
+    if len(maxconns) == 1 and (maxconn := maxconns.pop()) <= planned * 1.5:
+        tunnels.axhline(
+            maxconn, color=INK, linewidth=1.1, linestyle=(0.0, (8.0, 2.0, 1.5, 2.0)), label="maxconn"
+        )
+        tunnels.set_ylim(top=max(tunnels.get_ylim()[1], maxconn * 1.09))
+    tunnels.set_ylabel("tunnels")
+    count_axis(tunnels)
+    tunnels.set_ylim(bottom=-0.035 * tunnels.get_ylim()[1])
+    shares.set_ylim(-8, 108)
+    shares.set_ylabel("share of cohort (%)")
+    shares.yaxis.set_major_locator(FixedLocator([0, 25, 50, 75, 100]))
+    set_value_axis(shares, along, axis)
+    handles = tunnels.get_legend_handles_labels()[0]
+    region = cut_region(cells, axis)
+    if region is not None:
+        handles.append(_shade(panels, along, region, axis))
+    if is_timer(axis) and shares.get_xlim()[0] < hold_s < shares.get_xlim()[1]:
+        for panel in panels:
+            line = panel.axvline(hold_s, color=INK, linewidth=1.1, linestyle=(0.0, (1.0, 2.0)), zorder=1)
+        line.set_label(f"length of the hold, {duration_text(hold_s)}: a longer timeout cuts nobody in it")
+        handles.append(line)
+    _slo_row(tunnels, along)
+    legend_beside(tunnels, handles)
+
+
+def set_value_axis(axes: Axes, along: Sequence[Point], axis: str) -> None:
+    """The swept values as ticks, on a log scale where they are durations or span far."""
+    places, texts = [point.x for point in along], {point.x: point.text for point in along}
+    kind = axis_kind(list(texts.values()))
+    log = kind is AxisKind.DURATION or (kind is AxisKind.NUMBER and places[-1] / places[0] > _LOG_FROM)
+    if log:
+        axes.set_xscale("log")
+    axes.set_xlim(*_limits(places, log=log))
+    shown = _apart(places, axes.get_xlim(), log=log)
+    axes.xaxis.set_major_locator(FixedLocator(shown))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: texts.get(value, "")))
+    axes.set_xlabel(axis_label(axis, list(texts.values())) + (", log scale" if log else ""))
+
+
+def draw_causes(axes: Axes, groups: Sequence[tuple[str, Sequence[CellResult]]]) -> None:
+    """Stacked bars: disconnects by cause per cell (mean over repeats), planned ones left out."""
+    axes.set_ylabel("disconnects per run (tunnels)")
+    causes = [cause for cause in Cause if cause is not Cause.PLANNED]
+    heights = {
+        cause: np.array([np.mean([_ended(cell, cause) for cell in group]) for _, group in groups])
+        for cause in causes
+    }
+    if not any(height.any() for height in heights.values()):
+        say(axes, "no disconnects in this campaign but planned ones")
+        axes.set_xticks([])
+        return
+    bottom = np.zeros(len(groups))
+    for cause, height in heights.items():
+        if height.any():
+            look = look_of(causes.index(cause))
+            label = cause.replace("_", " ")
+            axes.bar(
+                range(len(groups)),
+                height,
+                0.62,
+                bottom,
+                color=look.color,
+                hatch=look.hatch,
+                edgecolor="white",
+                linewidth=0.6,
+                label=label,
+            )
+            bottom = bottom + height
+    for place, total in enumerate(bottom):
+        axes.annotate(
+            f"{total:,.0f}", (place, total), (0, 3), textcoords="offset points", ha="center", fontsize=9
+        )
+    axes.set_xticks(range(len(groups)), [text for text, _ in groups])
+    axes.set_xlim(-0.6, len(groups) - 0.4)
+    axes.set_ylim(0, float(bottom.max()) * 1.1)
+    axes.grid(visible=False, axis="x")
+    count_axis(axes)
+    note(axes, "planned closes are left out")
+    legend_beside(axes)
+
+
+def draw_latency(axes: Axes, along: Sequence[Point], axis: str) -> None:
+    """p50 (line) and p99 (dashed) of the hold, per cohort that measures latency."""
+    axes.set_ylabel("latency in the hold (ms)")
+    axes.set_xlabel(axis_label(axis, [point.text for point in along]))
+    cells = [cell for point in along for cell in point.cells]
+    series = [
+        (metric, name)
+        for metric in _LATENCY_METRICS
+        for name in cohort_names(cells)
+        if not all(math.isnan(_statistic(metric, name, "p50", cell)) for cell in cells)
+    ]
+    if not series:
+        say(axes, "no cohort of this campaign measures latency")
+        axes.set_xticks([])
+        return
+    for number, (metric, name) in enumerate(series):
+        look = look_of(number)
+        for key, dash in _STATISTIC_DASHES.items():
+            label = f"{name}: {metric.replace('_', ' ')} {key}"
+            _spread(axes, along, partial(_statistic, metric, name, key), replace(look, dash=dash), label)
+    milliseconds_axis(axes)
+    set_value_axis(axes, along, axis)
+    legend_beside(axes)
+
+
+def draw_heat_map(
+    axes: Axes,
+    rows: Sequence[Point],
+    columns: Sequence[Point],
+    names: Sequence[str],
+) -> None:
+    """Held share per cell of a two-axis grid, the value and the SLO's result written into each."""
+    shares = np.full((len(rows), len(columns)), np.nan)
+    for y, row in enumerate(rows):
+        for x, column in enumerate(columns):
+            group = [cell for cell in row.cells if cell in column.cells]
+            if group:
+                shares[y, x] = 100 * np.mean([cell.held / cell.planned for cell in group if cell.planned])
+                mark = _SLO_MARKS[worst_slo(group)][0] if worst_slo(group) is not Verdict.NONE else ""
+                held = np.mean([cell.held for cell in group])
+                axes.text(
+                    x,
+                    y,
+                    f"{shares[y, x]:.1f} %\n{held:,.0f} {mark}",
+                    ha="center",
+                    va="center",
+                    fontsize=9.5,
+                    color="white" if shares[y, x] < 45 else INK,
+                )
+            else:
+                axes.text(x, y, "no result", ha="center", va="center", fontsize=9, color=QUIET_INK)
+    image = axes.imshow(shares, cmap="cividis", vmin=0, vmax=100, aspect="auto", origin="lower")
+    bar = figure_of(axes).colorbar(image, ax=axes, pad=0.02)
+    bar.set_label("tunnels held at the end of hold (%)")
+    axes.set_xticks(range(len(columns)), [point.text for point in columns])
+    axes.set_yticks(range(len(rows)), [point.text for point in rows])
+    axes.set_ylabel(axis_label(names[0], [point.text for point in rows]))
+    axes.set_xlabel(axis_label(names[1], [point.text for point in columns]))
+    axes.grid(visible=False)
+
+
+def worst_slo(cells: Sequence[CellResult]) -> Verdict:
+    """Failed where any repeat failed, passed where all that have SLOs passed."""
+    verdicts = {cell.slo for cell in cells}
+    return next((v for v in (Verdict.FAILED, Verdict.PASSED) if v in verdicts), Verdict.NONE)
+
+
+def _spread(
+    axes: Axes,
+    along: Sequence[Point],
+    value: Callable[[CellResult], float],
+    look: Look,
+    label: str,
+    *,
+    width: float = 1.9,
+) -> None:
+    """Mean over repeats as a line with markers, least to most as bars."""
+    values = [[value(cell) for cell in point.cells] for point in along]
+    mean = np.array([np.mean(group) for group in values])
+    least, most = np.array([min(group) for group in values]), np.array([max(group) for group in values])
+    style = {"color": look.color, "linestyle": look.dash, "linewidth": width, "marker": look.marker}
+    style |= {
+        "markersize": 11.0 if look.marker == "*" else 7.0,
+        "markeredgecolor": "white" if look.marker != "x" else look.color,
+    }
+    places = [point.x for point in along]
+    if (most > least).any():
+        axes.errorbar(
+            places, mean, yerr=[mean - least, most - mean], fmt="none", ecolor=look.color, capsize=4
+        )
+    axes.plot(places, mean, label=label, **style)  # type: ignore[arg-type]
+
+
+def _shade(panels: Sequence[Axes], along: Sequence[Point], region: CutRegion, axis: str) -> Patch:
+    """Shade from the left to past the last value that cuts, named in a strip above; for the legend."""
+    left, right = panels[0].get_xlim()
+    later = [point.x for point in along if point.x > region.up_to]
+    log = panels[0].get_xscale() == "log"
+    edge = right if not later else (region.up_to * later[0]) ** 0.5 if log else (region.up_to + later[0]) / 2
+    for panel in panels:
+        panel.axvspan(left, edge, facecolor=_CUT_FILL, zorder=0)
+        panel.axvline(edge, color=_CUT_EDGE, linewidth=1.0, zorder=1)
+    head = panels[0]
+    row = MARK_ROW_IN / height_in(head)
+    at = head.transAxes.inverted().transform(head.transData.transform((edge, head.get_ylim()[0])))[0]
+    strip = Rectangle(
+        (0, 1 + row),
+        at,
+        row,
+        transform=head.transAxes,
+        facecolor=_CUT_FILL,
+        edgecolor=_CUT_EDGE,
+        linewidth=0.8,
+        clip_on=False,
+    )
+    head.add_patch(strip)
+    who = _and(region.cohorts)
+    short, long = f"{who} cut", f"{who} tunnels are cut"
+    width_in = float(at) * head.get_position().width * figure_of(head).get_figwidth()
+    text = next((text for text in (long, short) if len(text) * _CHAR_IN < width_in), "")
+    style = {"transform": head.transAxes, "va": "center", "fontsize": 9.0}
+    head.text(float(at) / 2, 1 + 1.5 * row, text, ha="center", **style)  # type: ignore[arg-type]
+    if 1 - at > 0.2:
+        head.text(float(at + 1) / 2, 1 + 1.5 * row, "no cohort is cut", ha="center", **style)  # type: ignore[arg-type]
+    words = f"{who} tunnels are cut: over 1 % lost up to {axis_title(axis)} {_text_at(along, region.up_to)}"
+    return Patch(facecolor=_CUT_FILL, edgecolor=_CUT_EDGE, label=words)
+
+
+def _slo_row(axes: Axes, along: Sequence[Point]) -> None:
+    """One sign per point above the axes: SLO passed, failed or none stated."""
+    y = 1 + 0.5 * MARK_ROW_IN / height_in(axes)
+    place = axes.get_xaxis_transform()
+    for point in along:
+        sign, color = _SLO_MARKS[worst_slo(point.cells)]
+        axes.text(
+            point.x,
+            y,
+            sign,
+            transform=place,
+            ha="center",
+            va="center",
+            fontsize=13,
+            color=color,
+            fontweight="bold",
+        )
+    axes.text(
+        1.015,
+        y,
+        "SLO: \N{CHECK MARK} passed  \N{BALLOT X} failed",
+        transform=axes.transAxes,
+        va="center",
+        fontsize=9.5,
+    )
+
+
+def _limits(places: Sequence[float], *, log: bool) -> tuple[float, float]:
+    """Axis limits with room for the markers at both ends."""
+    if log:
+        room = max((places[-1] / places[0]) ** 0.05, 1.15)
+        return places[0] / room, places[-1] * room
+    room = (places[-1] - places[0]) * 0.06 or max(abs(places[0]) * 0.1, 0.5)
+    return places[0] - room, places[-1] + room
+
+
+def _apart(places: Sequence[float], limits: tuple[float, float], *, log: bool) -> list[float]:
+    """Those ticks whose labels do not run into the one before; the last always stays."""
+    scale: Callable[[float], float] = math.log if log else float
+    span = scale(limits[1]) - scale(limits[0])
+    kept: list[float] = []
+    for place in reversed(places):
+        if not kept or (scale(kept[-1]) - scale(place)) / span > 0.055:
+            kept.append(place)
+    return kept[::-1]
+
+
+def _held(name: str) -> Callable[[CellResult], float]:
+    return lambda cell: cell.held_by_cohort.get(name, 0)
+
+
+def _held_percent(name: str) -> Callable[[CellResult], float]:
+    return lambda cell: 100 * cell.held_by_cohort.get(name, 0) / max(cell.planned_by_cohort.get(name, 0), 1)
+
+
+def _ended(cell: CellResult, cause: str) -> int:
+    return sum(causes.get(cause, 0) for causes in cell.disconnects.values())
+
+
+def _statistic(metric: str, cohort: str, key: str, cell: CellResult) -> float:
+    """NaN where the cell has no such figure."""
+    return float(cell.metrics.get(metric, {}).get(cohort, {}).get(key, math.nan))
+
+
+def axis_label(axis: str, texts: Sequence[str]) -> str:
+    """A grid key in words with the unit of its values ``texts``."""
+    kind = axis_kind(texts)
+    if kind is AxisKind.DURATION:
+        return f"{axis_title(axis)} (duration)"
+    return f"{axis_title(axis)}{_NUMBER_UNITS.get(axis, '')}" if kind is AxisKind.NUMBER else axis_title(axis)
+
+
+def _text_at(along: Sequence[Point], x: float) -> str:
+    return next(point.text for point in along if point.x == x)
+
+
+def _and(names: Sequence[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    return " and ".join([part for part in (", ".join(names[:-1]), names[-1]) if part])

@@ -1,0 +1,137 @@
+"""One self-contained page for a run or a campaign: no script, no other file, no other host.
+
+Plots are put in as images with their SVG inside the page, so that their identifiers cannot clash.
+"""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import jinja2
+
+from wsload.analysis.folder import RunFolder, read_capacity
+from wsload.errors import RecordingError
+from wsload.record.layout import PLOTS, REPORT, Summary
+from wsload.record.outcome import Validity, Verdict
+from wsload.report import wording
+from wsload.report.text import axis_name, fact_heading, fact_text
+from wsload.units import NS_PER_MS, format_duration
+
+VERDICT_CLASSES: Mapping[str, str] = {Verdict.PASSED: "good", Verdict.FAILED: "bad", Verdict.NONE: "quiet"}
+VALIDITY_CLASSES: Mapping[str, str] = {
+    Validity.VALID: "good",
+    Validity.SUSPECT: "doubt",
+    Validity.INVALID: "bad",
+}
+_COLUMN_CLASSES: dict[str, Mapping[str, str]] = {"slo": VERDICT_CLASSES, "validity": VALIDITY_CLASSES}
+
+
+@dataclass(frozen=True)
+class _Plot:
+    source: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class _Cell:
+    text: str
+    style: str = ""
+    link: str = ""
+
+
+def write_html(folder: RunFolder, summary: Summary) -> Path:
+    """Write ``report.html`` into a run's folder, with the plots that stand in it; returns its path.
+
+    Raises:
+        RecordingError: it cannot be written.
+    """
+    info = folder.info
+    timers = [(name, format_duration(value * NS_PER_MS)) for name, value in info.timers_ms.items()]
+    page = _templates().get_template("run.html")
+    return _write(
+        folder.path,
+        page.render(
+            title=f"{summary.title} - wsload",
+            headline=wording.headline(summary),
+            settings=wording.settings(summary),
+            summary=summary,
+            verdict=wording.verdict_line(summary),
+            verdict_class=VERDICT_CLASSES[Verdict(summary.verdict.slo)],
+            validity=wording.validity_line(summary),
+            validity_class=VALIDITY_CLASSES[Validity(summary.verdict.validity)],
+            slo_rows=[(row, wording.slo_value(row)) for row in summary.verdict.slo_rows],
+            tunnel_rows=[*wording.tunnel_rows(summary), *wording.failure_rows(summary)],
+            statistics=list(wording.STATISTICS),
+            latency_rows=wording.latency_rows(summary),
+            traffic_rows=wording.traffic_rows(summary),
+            disconnect_rows=wording.disconnect_rows(summary),
+            role_rows=wording.role_rows(summary),
+            timers=timers,
+            plots=_plots(folder.path),
+            folder=folder.path.name,
+        ),
+    )
+
+
+def write_campaign_html(folder: Path, title: str) -> Path:
+    """Write ``report.html`` into a campaign's folder: its capacity table, its plots, links to its runs.
+
+    Raises:
+        FolderError: ``folder`` is no campaign's.
+        RecordingError: it cannot be written.
+    """
+    rows = read_capacity(folder)
+    names = list(rows[0]) if rows else []
+    page = _templates().get_template("campaign.html")
+    return _write(
+        folder,
+        page.render(
+            title=title,
+            headings=[fact_heading(name) or axis_name(name, names) for name in names],
+            rows=[[_cell(name, row[name], folder) for name in names] for row in rows],
+            plots=_plots(folder),
+            folder=folder.name,
+        ),
+    )
+
+
+def _cell(name: str, value: str, folder: Path) -> _Cell:
+    link = f"{quote(value)}/{REPORT}" if name == "run" and (folder / value / REPORT).is_file() else ""
+    return _Cell(fact_text(name, value), _COLUMN_CLASSES.get(name, {}).get(value, ""), link)
+
+
+def _plots(folder: Path) -> list[_Plot]:
+    """Every SVG of ``plots/``, by name."""
+    return [
+        _Plot(
+            "data:image/svg+xml;base64," + base64.b64encode(path.read_bytes()).decode(),
+            path.stem.replace("-", " ").replace("_", " "),
+        )
+        for path in sorted((folder / PLOTS).glob("*.svg"))
+    ]
+
+
+def _templates() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("wsload.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _write(folder: Path, page: str) -> Path:
+    """By temporary file and rename: a reader never sees half a page."""
+    path = folder / REPORT
+    unfinished = path.with_suffix(".html.tmp")
+    try:
+        unfinished.write_text(page, encoding="utf-8")
+        unfinished.replace(path)
+    except OSError as error:
+        raise RecordingError(
+            f"{path}: cannot be written ({error.strerror}); free space or name another folder"
+        ) from error
+    return path

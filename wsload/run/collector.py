@@ -1,0 +1,281 @@
+"""Merges the workers' snapshots interval by interval and writes each merged interval once."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from wsload.analysis.attribution import first_cause
+from wsload.plan.model import Assignment
+from wsload.record import layout
+from wsload.record.histogram import Histogram
+from wsload.record.layout import SCHEMA_VERSION, CohortLine, IntervalLine, ProcessLine
+from wsload.record.outcome import Cause, Phase, Wire
+from wsload.record.snapshot import CohortInterval, Disconnect, MergedCohort, Snapshot, WorkerHealth
+from wsload.run.folder import FolderWriter
+from wsload.units import NS_PER_MS, NS_PER_S
+
+_PATIENCE_INTERVALS = 10
+"""How many later intervals a silent worker may let pass before an interval is closed without it."""
+
+Merged = dict[str, dict[Phase, MergedCohort]]
+
+
+class ClosedInterval(msgspec.Struct):
+    """What the live view needs of an interval just closed."""
+
+    line: IntervalLine
+    merged: Merged
+    length_s: float
+
+
+class WorkerShare:
+    """What the parent knows of one worker's tunnels, to name those that are lost with it."""
+
+    def __init__(self, assignment: Assignment) -> None:
+        self.assignment = assignment
+        self.ended: set[int] = set()
+        """Tunnels (run-wide ids) that failed to open or have ended."""
+        self.gauges: dict[str, tuple[int, int]] = {}
+        self.health: WorkerHealth | None = None
+        self.last_seq = -1
+        self.is_live = True
+
+    def open_tunnels(self, at_ns: int) -> list[tuple[int, int, int]]:
+        """Tunnels that were open or opening at a time: id, cohort number, ns since their start."""
+        opens_ns = self.assignment.opens_ns
+        due = int(opens_ns.searchsorted(at_ns, side="right"))
+        ids, cohorts = self.assignment.tunnel_ids[:due].tolist(), self.assignment.cohort_of[:due].tolist()
+        return [
+            (tunnel, cohort, at_ns - opened_ns)
+            for tunnel, cohort, opened_ns in zip(ids, cohorts, opens_ns[:due].tolist(), strict=True)
+            if tunnel not in self.ended
+        ]
+
+
+class Collector:
+    """Takes what workers send, in any order; gives merged intervals to the folder and to ``on_interval``."""
+
+    def __init__(
+        self,
+        folder: FolderWriter,
+        assignments: Sequence[Assignment],
+        timers_ms: Mapping[str, int],
+        bounds_ns: tuple[int, int],
+        on_interval: Callable[[ClosedInterval], None],
+    ) -> None:
+        """``bounds_ns`` are the starts of hold and drain, since the run's start."""
+        self._folder, self._timers_ms, self._on_interval = folder, timers_ms, on_interval
+        self._hold_ns, self._drain_ns = bounds_ns
+        self._shares = [WorkerShare(assignment) for assignment in assignments]
+        self._waiting: dict[int, dict[int, Snapshot]] = {}
+        self._lost: dict[str, int] = {}
+        """Tunnels lost with their worker that no interval has counted yet, by cohort."""
+        self._closed_seq = 0
+        self._closed_ns = 0
+        self.others: list[ProcessLine] = []
+        """Latest CPU and memory of the processes that are not workers."""
+
+    def add(self, snapshot: Snapshot) -> None:
+        """Take one worker's interval."""
+        share = self._shares[snapshot.worker]
+        share.last_seq = snapshot.seq
+        share.ended.update(snapshot.failed)
+        share.ended.update(disconnect.tunnel for disconnect in snapshot.disconnects)
+        share.health = snapshot.health
+        self._waiting.setdefault(snapshot.seq, {})[snapshot.worker] = snapshot
+        self._write_disconnects(snapshot.worker, snapshot.disconnects)
+        self._close_ready()
+
+    def done(self, worker: int) -> None:
+        """A worker has sent all it had."""
+        self._shares[worker].is_live = False
+        self._close_ready()
+
+    def lost(self, worker: int, at_ns: int) -> int:
+        """A worker is gone, with all that it still held. Returns how many tunnels those were."""
+        share = self._shares[worker]
+        share.is_live = False
+        names = [cohort.name for cohort in share.assignment.cohorts]
+        held = share.open_tunnels(at_ns)
+        for _, cohort, _ in held:
+            self._lost[names[cohort]] = self._lost.get(names[cohort], 0) + 1
+        self._write_disconnects(
+            worker,
+            [
+                Disconnect(
+                    t_ns=at_ns,
+                    tunnel=tunnel,
+                    cohort=names[cohort],
+                    local_ip="",
+                    local_port=0,
+                    remote="",
+                    phase=self._phase_at(at_ns),
+                    age_ns=age_ns,
+                    idle_rx_ns=0,
+                    idle_tx_ns=0,
+                    wire=Wire.UNSEEN,
+                    close_code=None,
+                    close_reason="",
+                    planned=False,
+                )
+                for tunnel, cohort, age_ns in held
+            ],
+        )
+        self._close_ready()
+        return len(held)
+
+    def move_drain(self, at_ns: int) -> None:
+        """The drain began at another time than planned."""
+        self._drain_ns = at_ns
+
+    def finish(self) -> None:
+        """Close what is still waiting."""
+        while self._waiting:
+            self._close(min(self._waiting))
+
+    def _phase_at(self, at_ns: int) -> Phase:
+        if at_ns <= self._hold_ns:
+            return Phase.OPEN
+        return Phase.HOLD if at_ns <= self._drain_ns else Phase.DRAIN
+
+    def _close_ready(self) -> None:
+        while self._waiting:
+            seq = min(self._waiting)
+            present = self._waiting[seq]
+            awaited = [
+                number
+                for number, share in enumerate(self._shares)
+                if share.is_live and number not in present and share.last_seq < seq
+            ]
+            if awaited and max(self._waiting) - seq < _PATIENCE_INTERVALS:
+                return
+            self._close(seq)
+
+    def _close(self, seq: int) -> None:
+        present = self._waiting.pop(seq)
+        end_ns = max(snapshot.end_ns for snapshot in present.values())
+        merged: Merged = {}
+        for snapshot in present.values():
+            gauges = {name: (gauge.open, gauge.connecting) for name, gauge in snapshot.gauges.items()}
+            self._shares[snapshot.worker].gauges = gauges
+            for cohort, phases in snapshot.cohorts.items():
+                for phase, part in phases.items():
+                    merged.setdefault(cohort, {}).setdefault(phase, MergedCohort()).add(part)
+        for share in self._shares:
+            if not share.is_live and share.last_seq < seq:
+                share.gauges = {}
+        for cohort, number in self._lost.items():
+            part = merged.setdefault(cohort, {}).setdefault(self._phase_at(end_ns), MergedCohort())
+            part.add(CohortInterval({"disconnect": number, "disconnect_unexpected": number}))
+        self._lost = {}
+        expected = {number for number, share in enumerate(self._shares) if share.is_live}
+        line = IntervalLine(
+            v=SCHEMA_VERSION,
+            seq=seq,
+            t_s=round(end_ns / NS_PER_S, 6),
+            phase=self._phase_at(end_ns),
+            cohorts={
+                cohort: {phase: _cohort_line(part) for phase, part in phases.items()}
+                for cohort, phases in merged.items()
+            },
+            open=self._level(0),
+            connecting=self._level(1),
+            processes=self._processes(),
+            behind_ms=round(max(s.health.behind_ns for s in present.values()) / NS_PER_MS, 3),
+            missing_workers=sorted(expected - present.keys()),
+        )
+        self._folder.append_json(layout.SNAPSHOTS, line)
+        self._write_latency_log(merged, self._closed_ns, end_ns)
+        length_s = (end_ns - self._closed_ns) / NS_PER_S
+        self._closed_seq, self._closed_ns = seq, end_ns
+        self._on_interval(ClosedInterval(line, merged, length_s))
+
+    def _level(self, which: int) -> dict[str, int]:
+        result = {cohort.name: 0 for cohort in self._shares[0].assignment.cohorts}
+        for share in self._shares:
+            for name, levels in share.gauges.items():
+                result[name] += levels[which]
+        return result
+
+    def _processes(self) -> list[ProcessLine]:
+        drivers = [
+            ProcessLine("driver", number, round(share.health.cpu_s, 4), share.health.rss_bytes)
+            for number, share in enumerate(self._shares)
+            if share.health is not None
+        ]
+        return drivers + self.others
+
+    def _write_latency_log(self, merged: Merged, from_ns: int, to_ns: int) -> None:
+        """HdrHistogram's interval log, one tagged line a histogram; values in us (HistogramLogWriter)."""
+        lines = [
+            f"Tag={metric}:{cohort}:{phase},{from_ns / NS_PER_S:.3f},{(to_ns - from_ns) / NS_PER_S:.3f},"
+            f"{histogram.max_ns() / NS_PER_MS:.3f},{histogram.encode()}\n"
+            for cohort, phases in merged.items()
+            for phase, part in phases.items()
+            for metric, histogram in part.histograms.items()
+            if metric not in ("tunnel_age", "idle_at_disconnect")
+        ]
+        if lines:
+            self._folder.append_text(layout.LATENCY_LOG, "".join(lines))
+
+    def _write_disconnects(self, worker: int, disconnects: Sequence[Disconnect]) -> None:
+        if disconnects:
+            rows = (disconnect_row(worker, disconnect, self._timers_ms) for disconnect in disconnects)
+            self._folder.append_rows(layout.DISCONNECTS, layout.DISCONNECT_COLUMNS, rows)
+
+
+def latency_log_header(started_unix_s: float) -> str:
+    """What stands before the first line of ``latency.hlog``."""
+    return (
+        "#[Histogram log format version 1.3]\n"
+        f"#[StartTime: {started_unix_s:.3f} (seconds since epoch)]\n"
+        f"#[BaseTime: {started_unix_s:.3f} (seconds since epoch)]\n"
+        "#Values are in microseconds, Interval_Max in milliseconds. Tag=metric:cohort:phase\n"
+        '"StartTimestamp","Interval_Length","Interval_Max","Interval_Compressed_Histogram"\n'
+    )
+
+
+def disconnect_row(worker: int, disconnect: Disconnect, timers_ms: Mapping[str, int]) -> dict[str, Any]:
+    """One row of ``disconnects.csv``; what nobody saw is empty."""
+    cause, confidence, evidence = first_cause(disconnect, timers_ms)
+    seen = cause is not Cause.GENERATOR_LOST
+    return {
+        "t_s": _seconds(disconnect.t_ns),
+        "worker": worker,
+        "cohort": disconnect.cohort,
+        "tunnel": disconnect.tunnel,
+        "local_ip": disconnect.local_ip,
+        "local_port": disconnect.local_port if seen else "",
+        "remote": disconnect.remote,
+        "phase": disconnect.phase,
+        "age_s": _seconds(disconnect.age_ns),
+        "idle_rx_s": _seconds(disconnect.idle_rx_ns) if seen else "",
+        "idle_tx_s": _seconds(disconnect.idle_tx_ns) if seen else "",
+        "wire": disconnect.wire,
+        "close_code": "" if disconnect.close_code is None else disconnect.close_code,
+        "close_reason": disconnect.close_reason,
+        "cause": cause,
+        "confidence": confidence,
+        "evidence": evidence,
+    }
+
+
+def _seconds(ns: int) -> str:
+    return f"{ns / NS_PER_S:.6f}"
+
+
+def _cohort_line(part: MergedCohort) -> CohortLine:
+    over_range = {name: hist.over_range for name, hist in part.histograms.items() if hist.over_range}
+    encoded = {name: histogram.encode() for name, histogram in part.histograms.items()}
+    return CohortLine(part.counters, encoded, over_range)
+
+
+def percentile_ms(merged: Merged, metric: str, percentile: float) -> float | None:
+    """A percentile over all cohorts and phases of an interval; None where nothing was measured."""
+    total = Histogram()
+    for phases in merged.values():
+        for part in phases.values():
+            if metric in part.histograms:
+                total.merge(part.histograms[metric])
+    return total.percentile_ns(percentile) / NS_PER_MS if total.total() else None

@@ -1,0 +1,49 @@
+"""``environment.json``: where a result was made, so that two results can be told apart."""
+
+import importlib.metadata
+import os
+import platform
+import resource
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+import wsload
+
+_PACKAGES = ("uvloop", "websockets", "hdrhistogram", "msgspec", "numpy")
+_SYSCTLS = (
+    "fs/file-max",
+    "fs/nr_open",
+    "net/core/somaxconn",
+    "net/ipv4/ip_local_port_range",
+    "net/ipv4/tcp_max_syn_backlog",
+    "net/ipv4/tcp_mem",
+    "net/netfilter/nf_conntrack_max",
+)
+
+
+def describe_environment(haproxy_version: str, via: str) -> dict[str, Any]:
+    """Versions, kernel, limits, and which parts of the run share this host's cores."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    memory = psutil.virtual_memory()
+    shared = {"haproxy": ["driver", "haproxy", "backend"], "direct": ["driver", "backend"], "url": ["driver"]}
+    return {
+        "wsload": wsload.__version__,
+        "python": platform.python_version(),
+        "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
+        "haproxy": haproxy_version,
+        "kernel": platform.release(),
+        "machine": platform.machine(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_bytes": memory.total,
+        "memory_available_bytes": memory.available,
+        "nofile": {"soft": soft, "hard": hard},
+        "sysctl": {name: text for name in _SYSCTLS if (text := _sysctl(name)) is not None},
+        "shares_host": shared[via],
+    }
+
+
+def _sysctl(name: str) -> str | None:
+    path = Path("/proc/sys") / name
+    return " ".join(path.read_text().split()) if path.exists() else None

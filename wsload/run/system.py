@@ -1,0 +1,165 @@
+"""The system under test of one run: the backend and HAProxy that the profile asks for."""
+
+import socket
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+import psutil
+
+from wsload.backend.process import EmbeddedBackend
+from wsload.errors import ProfileError
+from wsload.haproxy import stats
+from wsload.haproxy.config import effective_timers_ms
+from wsload.haproxy.log import LogReceiver
+from wsload.haproxy.process import HaproxyFleet
+from wsload.plan.model import Endpoint, Plan
+from wsload.profile.model import BackendMode, Profile, Via
+from wsload.record import layout
+from wsload.record.layout import ProcessLine
+from wsload.run.folder import FolderWriter, recording_error
+from wsload.units import NS_PER_MS
+
+BACKEND_IDLE_CLOSE = "backend-idle-close"
+"""The embedded backend's own timer, beside HAProxy's in ``RunInfo.timers_ms``."""
+
+
+class Death(msgspec.Struct, frozen=True):
+    """A process of the system that ended though nobody asked."""
+
+    role: str
+    index: int
+    pid: int
+    code: int
+
+
+class System:
+    """Made by :meth:`start`; :meth:`stop` has to follow, whatever happens in between."""
+
+    def __init__(self, profile: Profile, folder: FolderWriter) -> None:
+        self._profile, self._folder = profile, folder
+        self._backend: EmbeddedBackend | None = None
+        self._fleet: HaproxyFleet | None = None
+        self._log: LogReceiver | None = None
+        self._reported: set[int] = set()
+        self.endpoints: list[Endpoint] = []
+
+    @classmethod
+    async def start(cls, plan: Plan, folder: FolderWriter) -> "System":
+        """Start what the profile manages. Raises BackendError, HaproxyError; nothing is left running then."""
+        system = cls(plan.profile, folder)
+        try:
+            await system._start(plan)
+        except BaseException:
+            await system.stop()
+            raise
+        return system
+
+    @property
+    def haproxy_version(self) -> str:
+        """Of the managed one; empty without."""
+        return "" if self._fleet is None else self._fleet.version
+
+    @property
+    def timers_ms(self) -> dict[str, int]:
+        """The timers in force, as far as they are known."""
+        profile = self._profile
+        timers = effective_timers_ms(profile.haproxy) if self._fleet is not None else {}
+        if self._backend is not None and profile.backend.idle_close_ns:
+            timers[BACKEND_IDLE_CLOSE] = profile.backend.idle_close_ns // NS_PER_MS
+        return timers
+
+    @property
+    def maxconn(self) -> int:
+        """Slots of all HAProxy processes; 0 without."""
+        haproxy = self._profile.haproxy
+        return haproxy.maxconn * haproxy.processes if self._fleet is not None else 0
+
+    @property
+    def log_lines(self) -> dict[str, int]:
+        """How whole HAProxy's log is: lines received, and lost in our own receive buffer."""
+        return {} if self._log is None else {"lines": self._log.lines, "lost": self._log.dropped}
+
+    async def sample(self, t_s: float) -> list[dict[str, Any]]:
+        """HAProxy's figures now, written to the folder too."""
+        if self._fleet is None:
+            return []
+        rows = await stats.sample(self._fleet, t_s)
+        self._folder.append_rows(layout.HAPROXY_STATS, layout.HAPROXY_STATS_COLUMNS, rows)
+        if self._log is not None and self._log.error is not None:
+            raise recording_error(self._folder.path / layout.HAPROXY_LOG, self._log.error)
+        return rows
+
+    def backend_processes(self) -> list[ProcessLine]:
+        """CPU and memory of the embedded backend's processes."""
+        lines = []
+        for index, pid in enumerate(self._backend.pids if self._backend is not None else []):
+            try:
+                process = psutil.Process(pid)
+                times = process.cpu_times()
+                rss_bytes = process.memory_info().rss
+            except psutil.NoSuchProcess:
+                continue
+            lines.append(ProcessLine("backend", index, times.user + times.system, rss_bytes))
+        return lines
+
+    def new_deaths(self) -> list[Death]:
+        """Processes found dead since the last call."""
+        found = [Death("haproxy", *entry) for entry in (self._fleet.dead() if self._fleet else [])]
+        found += [Death("backend", *entry) for entry in (self._backend.dead() if self._backend else [])]
+        fresh = [death for death in found if death.pid not in self._reported]
+        self._reported.update(death.pid for death in fresh)
+        return fresh
+
+    async def stop(self) -> None:
+        """End everything; may be called again."""
+        try:
+            if self._fleet is not None:
+                await self._fleet.stop()
+            if self._backend is not None:
+                await self._backend.stop()
+        finally:
+            if self._log is not None:
+                self._log.stop()
+
+    async def _start(self, plan: Plan) -> None:
+        profile = plan.profile
+        via = profile.target.via
+        if via is Via.URL:
+            self.endpoints = [_endpoint_of(url) for url in profile.target.urls]
+            return
+        servers = list(profile.backend.servers)
+        if via is Via.DIRECT or profile.backend.mode is BackendMode.EMBEDDED:
+            self._backend = await EmbeddedBackend.start(profile.backend, plan.backend_listeners)
+            servers = self._backend.addresses
+        if via is Via.DIRECT:
+            self.endpoints = [_managed(address, profile.target.path) for address in servers]
+            return
+        self._log = LogReceiver()
+        self._log.start(self._folder.path / layout.HAPROXY_LOG)
+        self._fleet = await HaproxyFleet.start(
+            profile.haproxy, servers, self._folder.path, profile.target.path, self._log.address
+        )
+        self.endpoints = [_managed(f"{ip}:{port}", profile.target.path) for ip, port in self._fleet.endpoints]
+
+
+def _managed(address: str, path: str) -> Endpoint:
+    ip, _, port = address.rpartition(":")
+    return Endpoint(ip, int(port), address, path)
+
+
+def _endpoint_of(url: str) -> Endpoint:
+    """Resolve a ``ws://`` url once, so that no tunnel waits for a name server."""
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", parts.port or 80
+    try:
+        found = socket.getaddrinfo(host, port, socket.AF_INET, socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        raise ProfileError(
+            "target.url",
+            url,
+            f"the host name does not resolve: {error.strerror}",
+            "check the name, or use an IP",
+        ) from error
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return Endpoint(str(found[0][4][0]), port, parts.netloc.rpartition("@")[2], path)
