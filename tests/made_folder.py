@@ -512,6 +512,6 @@ def _write_csv(path: Path, columns: Sequence[str], rows: Any, torn: bool) -> Non
         writer = csv.writer(file)
         writer.writerow(columns)
         writer.writerows(rows)
-    if torn:
-        text = path.read_text()
+    text = path.read_text()
+    if torn and text.count("\n") > 1:
         path.write_text(text[: text.rstrip().rindex("\n") + 5])

@@ -7,7 +7,7 @@ import shutil
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -174,11 +174,18 @@ def test_a_stats_row_has_every_column_and_counts_the_slots(binary: str, tmp_path
     go(scenario)
 
 
+def two_free_ports_in_a_row() -> int:
+    while True:
+        first = free_ports(1)[0]
+        with suppress(OSError), socket.create_server(("127.0.0.1", first + 1)):
+            return first
+
+
 def test_several_processes_have_ports_files_and_source_addresses_of_their_own(
     binary: str, tmp_path: Path
 ) -> None:
     async def scenario() -> None:
-        port = free_ports(1)[0]
+        port = two_free_ports_in_a_row()
         async with running(settings(binary, port=port, processes=2), tmp_path) as (fleet, serving):
             assert fleet.endpoints == [("127.0.0.1", port), ("127.0.0.1", port + 1)]
             for endpoint in fleet.endpoints:
@@ -187,6 +194,15 @@ def test_several_processes_have_ports_files_and_source_addresses_of_their_own(
             assert sorted(path.name for path in tmp_path.iterdir()) == ["haproxy-2.cfg", "haproxy.cfg"]
 
     go(scenario)
+
+
+def test_servers_beyond_loopback_are_not_given_a_loopback_source(binary: str, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        fleet = await HaproxyFleet.start(settings(binary, processes=2), ["192.0.2.1:80"], tmp_path, "/ws")
+        await fleet.stop()
+
+    go(scenario)
+    assert " source " not in (tmp_path / "haproxy-2.cfg").read_text()
 
 
 def test_a_tunnel_cut_by_its_timeout_is_logged_as_json_at_its_end(binary: str, tmp_path: Path) -> None:
@@ -248,7 +264,7 @@ def test_too_many_connections_for_the_descriptor_limit_are_refused_with_a_remedy
     limited = tmp_path / "limited"
     limited.write_text(f'#!/bin/sh\nulimit -n 500\nexec {unprivileged} {shutil.which(binary)} "$@"\n')
     limited.chmod(0o755)
-    with pytest.raises(HaproxyError, match="Cannot raise FD limit to .*, limit is 500") as caught:
+    with pytest.raises(HaproxyError, match=r"Cannot raise FD limit to .*, limit is 500") as caught:
         asyncio.run(
             HaproxyFleet.start(settings(str(limited), maxconn=1000), ["127.0.0.1:9"], tmp_path, "/ws")
         )

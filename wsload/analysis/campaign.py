@@ -71,8 +71,8 @@ class CampaignInfo:
     timers_ms: Mapping[str, int]
     haproxy_version: str
     cores: int | None
-    failed: tuple[str, ...] = ()
-    """Cells without a result, ``key=value``."""
+    failed: tuple[Mapping[str, str], ...] = ()
+    """The axes of cells without a result."""
 
 
 class AxisKind(StrEnum):
@@ -94,10 +94,15 @@ class Point:
 
 @dataclass(frozen=True)
 class CutRegion:
-    """Up to and including ``up_to`` (on the axis) some cohort loses tunnels; ``cohorts`` says which."""
+    """Where a swept timer cuts tunnels. ``cohorts`` maps each cohort that is cut, in the profile's order,
+    to the largest value on the axis that does it."""
 
-    up_to: float
-    cohorts: tuple[str, ...]
+    cohorts: Mapping[str, float]
+
+    @property
+    def up_to(self) -> float:
+        """The largest value that cuts any cohort."""
+        return max(self.cohorts.values())
 
 
 def read_campaign(folder: Path) -> tuple[CampaignInfo, list[CellResult]]:
@@ -109,7 +114,7 @@ def read_campaign(folder: Path) -> tuple[CampaignInfo, list[CellResult]]:
     cells = cell_results(folder)
     runs = {cell.run for cell in cells}
     rows = read_capacity(folder)
-    failed = tuple(_name(_axes(row)) for row in rows if row["run"] not in runs)
+    failed = tuple(_axes(row) for row in rows if row["run"] not in runs)
     if not cells:
         raise FolderError(f"{folder}: none of its {len(rows)} cells has a result; run the campaign again")
     first = RunFolder(folder / cells[0].run)
@@ -223,23 +228,18 @@ def cut_share(cell: CellResult, cohort: str) -> float:
 
 
 def cut_region(cells: Sequence[CellResult], axis: str) -> CutRegion | None:
-    """The largest value of ``axis`` that cut over :data:`CUT_SHARE` of a cohort, and all cohorts so cut.
+    """Up to which value of ``axis`` each cohort loses over :data:`CUT_SHARE` (in any repeat).
 
     None where no cohort did, or where the axis is no timer.
     """
     if not is_timer(axis):
         return None
-    along = points(cells, axis)
-    cut = [
-        (point.x, name)
-        for point in along
-        for name in cohort_names(cells)
-        if any(cut_share(cell, name) > CUT_SHARE for cell in point.cells)
-    ]
-    if not cut:
-        return None
-    names = {name for _, name in cut}
-    return CutRegion(max(x for x, _ in cut), tuple(name for name in cohort_names(cells) if name in names))
+    cut: dict[str, float] = {}
+    for name in cohort_names(cells):
+        for point in points(cells, axis):
+            if any(cut_share(cell, name) > CUT_SHARE for cell in point.cells):
+                cut[name] = point.x
+    return CutRegion(cut) if cut else None
 
 
 def _seconds(text: str) -> float:
@@ -254,7 +254,3 @@ _PARSERS: dict[AxisKind, Callable[[str], float]] = {
 
 def _axes(row: Mapping[str, str]) -> dict[str, str]:
     return {key: value for key, value in row.items() if key not in _NO_AXIS}
-
-
-def _name(axes: Mapping[str, str]) -> str:
-    return " ".join(f"{key}={value}" for key, value in axes.items())

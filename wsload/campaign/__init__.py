@@ -1,0 +1,1 @@
+"""Many runs: a grid of settings, one run folder for each point."""

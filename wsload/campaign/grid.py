@@ -169,7 +169,7 @@ def _read(where: str, raw: Mapping[str, object], key: str, parse: Callable[[obje
 
 
 def _flat(where: str, raw: Mapping[str, object], name: str) -> Iterator[tuple[str, object]]:
-    """Key and value of each entry. An unquoted ``load.hold`` is a nested table to TOML, and means the same."""
+    """Key and value of each entry. An unquoted ``load.hold`` is a nested table, and means the same."""
     table = raw.get(name, {})
     if not isinstance(table, dict):
         raise ProfileError(where, name, f"{shown(table)} is no table", f"write [{name}] and its keys below")

@@ -1,16 +1,20 @@
-"""Make every view of a run's folder: plots, page, text."""
+"""Make and print every view of a folder: plots, page, text. The folder alone is enough for all of them."""
 
+import shutil
+import sys
 from pathlib import Path
 
 import click
+import msgspec
 
-from wsload.cli.options import text_width
 from wsload.errors import FolderError
 from wsload.record.layout import Summary
 
+_NARROWEST, _WIDEST = 80, 120
+
 
 def write_views(folder: Path, summary: Summary) -> None:
-    """Plots and page. Raises FolderError if they cannot be written."""
+    """A run's plots and page. Raises FolderError if they cannot be written."""
     from wsload.analysis.folder import RunFolder
     from wsload.report.html import write_html
     from wsload.report.plots import write_plots
@@ -20,16 +24,61 @@ def write_views(folder: Path, summary: Summary) -> None:
         write_plots(run_folder)
         write_html(run_folder, summary)
     except OSError as error:
-        raise FolderError(
-            f"{folder}: plots cannot be written: {error.strerror}; make room and type: wsload report {folder}"
-        ) from error
+        raise _no_room(folder, error) from error
+
+
+def write_campaign_views(folder: Path) -> None:
+    """A campaign's plots and page, and those of its runs. Raises FolderError if they cannot be written."""
+    from wsload.analysis.campaign import read_campaign
+    from wsload.analysis.folder import RunFolder
+    from wsload.record import layout
+    from wsload.report.campaign_plots import write_campaign_plots
+    from wsload.report.html import write_campaign_html
+
+    info, results = read_campaign(folder)
+    try:
+        for cell in results:
+            summary = RunFolder(folder / cell.run).summary()
+            if summary is not None and not (folder / cell.run / layout.REPORT).exists():
+                write_views(folder / cell.run, summary)
+        write_campaign_plots(results, info, folder / layout.PLOTS)
+        write_campaign_html(folder, info.title)
+    except OSError as error:
+        raise _no_room(folder, error) from error
 
 
 def print_summary(summary: Summary, folder: Path) -> None:
     """The text at a run's end, on stdout."""
-    import sys
-
     from wsload.report.text import final_text
 
     colour = sys.stdout.isatty()
     click.echo(final_text(summary, folder, color=colour, width=text_width()), color=colour)
+
+
+def print_campaign(folder: Path) -> None:
+    """The table at a campaign's end, on stdout."""
+    from wsload.analysis.folder import read_capacity
+    from wsload.record import layout
+    from wsload.report.text import campaign_table
+
+    colour = sys.stdout.isatty()
+    click.echo(campaign_table(read_capacity(folder), color=colour, width=text_width()), color=colour)
+    click.echo(f"picture: {folder / layout.PLOTS / 'capacity.png'}\nresults in {folder}")
+
+
+def campaign_json(folder: Path) -> str:
+    """The rows of ``capacity.csv`` as JSON."""
+    from wsload.analysis.folder import read_capacity
+
+    return msgspec.json.encode(read_capacity(folder)).decode("utf-8")
+
+
+def text_width() -> int:
+    """Columns for text on stdout: the terminal's, within reason."""
+    return max(_NARROWEST, min(shutil.get_terminal_size((100, 24)).columns, _WIDEST))
+
+
+def _no_room(folder: Path, error: OSError) -> FolderError:
+    return FolderError(
+        f"{folder}: plots cannot be written: {error.strerror}; make room and type: wsload report {folder}"
+    )

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ipaddress
 import os
 import secrets
 import shutil
@@ -157,7 +158,7 @@ class HaproxyFleet:
         """Start ``haproxy.processes`` of them and return when all their stats sockets answer.
 
         Each has a port of its own (``port``, ``port`` + 1, ...; or free ones) and, where there are several,
-        its own source address toward the servers (127.0.1.1, 127.0.1.2, ...). Configurations are written to
+        its own source address toward servers on loopback (127.0.1.1, ...). Configurations are written to
         ``folder``: ``haproxy.cfg``, then ``haproxy-2.cfg`` and so on. ``log_address`` is where log lines go
         (:attr:`wsload.haproxy.log.LogReceiver.address`). Raises HaproxyError, or FolderError if the files
         cannot be written; nothing is left running then.
@@ -223,7 +224,7 @@ class HaproxyFleet:
             port=port,
             backend_servers=self._servers,
             path=self._path,
-            source_ip=f"127.0.1.{index + 1}" if self._haproxy.processes > 1 else None,
+            source_ip=f"127.0.1.{index + 1}" if self._has_own_sources() else None,
             stats_name=stats_name,
             log_address=self._log_address,
             version=self.version,
@@ -241,6 +242,9 @@ class HaproxyFleet:
             raise HaproxyError(f"{self._binary}: cannot be started: {error.strerror}") from error
         return HaproxyProcess(index, port, stats_name, process)
 
+    def _has_own_sources(self) -> bool:
+        return self._haproxy.processes > 1 and all(map(_is_loopback, self._servers))
+
     async def _make_ready(self, index: int) -> None:
         for attempts_left in reversed(range(_PORT_ATTEMPTS)):
             process = self.processes[index]
@@ -253,6 +257,13 @@ class HaproxyFleet:
             # Somebody took the free port between our look and HAProxy's bind: take another.
             process.close()
             self.processes[index] = self._launch(index, free_ports(1)[0])
+
+
+def _is_loopback(server: str) -> bool:
+    try:
+        return ipaddress.ip_address(server.rpartition(":")[0]).is_loopback
+    except ValueError:  # a host name
+        return False
 
 
 def _refusal(process: HaproxyProcess, words: str) -> str:

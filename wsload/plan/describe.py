@@ -118,7 +118,8 @@ def _traffic(plan: Plan) -> str:
         each.name for each in plan.profile.cohorts if each.traffic is Traffic.CHATTY and not each.rate_per_s
     ]
     also = f", and as fast as replies come from {', '.join(closed)}" if closed else ""
-    return f"traffic: {messages_per_s(plan):,.4g} messages and pings a second in all{also}"
+    rate = messages_per_s(plan)
+    return f"traffic: {f'{rate:,.1f}'.removesuffix('.0')} messages and pings a second in all{also}"
 
 
 def _processes(plan: Plan, machine: Machine) -> str:

@@ -53,7 +53,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def text(self) -> str:
-        """``HAProxy descriptors: 20,260 needed, 20,000 there``; with the remedy where that is too little."""
+        """``memory: 2.9GiB needed, 1.5GiB there; free memory``: with the remedy where there is too little."""
         needed, available = self._shown(self.needed), self._shown(self.available)
         line = f"{self.name}: {needed} needed, {available} there"
         return line if self.ok else f"{line}; {self.remedy}"
@@ -61,7 +61,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     def _shown(self, number: int) -> str:
         if number >= _UNLIMITED:
             return "no limit"
-        return format_size(number) if self.unit == "bytes" else f"{format_count(number)} {self.unit}"
+        return format_size(number) if self.unit == "bytes" else format_count(number)
 
 
 def read_machine() -> Machine:

@@ -14,8 +14,8 @@ _INSTALLED = Path(sys.prefix) / "share" / "wsload" / "profiles"
 def shipped_profiles() -> dict[str, Path]:
     """Name without ``.toml`` -> file, sorted by name: beside the package in a checkout, else installed."""
     for folder in (_CHECKOUT, _INSTALLED):
-        if files := sorted(folder.glob("*.toml")):
-            return {file.stem: file for file in files}
+        if found := {file.stem: file for file in folder.glob("*.toml")}:
+            return dict(sorted(found.items()))
     return {}
 
 

@@ -27,7 +27,9 @@ SUMMARY = "summary.json"
 PLOTS = "plots"
 REPORT = "report.html"
 CAPACITY = "capacity.csv"
-"""A campaign's."""
+"""A campaign's, as the next two."""
+CAMPAIGN = "campaign.toml"
+CAMPAIGN_JSON = "campaign.json"
 
 DISCONNECT_COLUMNS = (
     "t_s",

@@ -1,13 +1,15 @@
 """Draws a campaign's plots: one point, bar or square per cell, repeats drawn as mean and range."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
 from matplotlib.patches import Patch, Rectangle
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from wsload.analysis.campaign import (
@@ -23,9 +25,11 @@ from wsload.analysis.campaign import (
     points,
 )
 from wsload.record.outcome import Cause, Verdict
+from wsload.report.drawing import cause_words
 from wsload.report.style import (
     BLACK,
     INK,
+    LIMIT_DASH,
     MARK_ROW_IN,
     QUIET_INK,
     VERMILLION,
@@ -43,6 +47,9 @@ from wsload.report.style import (
 )
 
 _CUT_FILL, _CUT_EDGE = "#ebe5d6", "#8a8478"
+_SLOTS_LOOK = Look("#6a6a6a", (0.0, (1.2, 1.2)), "o", "")
+_ALL_LOOK = Look(BLACK, "-", "*", "")
+_MOST_VALUES = 9
 _CHAR_IN = 0.079
 """Width of a character of the strip's text."""
 _SLO_MARKS = {
@@ -50,7 +57,7 @@ _SLO_MARKS = {
     Verdict.FAILED: ("\N{BALLOT X}", VERMILLION),
     Verdict.NONE: ("\N{EN DASH}", QUIET_INK),
 }
-_NUMBER_UNITS = {"haproxy.maxconn": " (connections)", "load.tunnels": " (tunnels)"}
+_NUMBER_UNITS = {"haproxy.maxconn": "connections", "load.tunnels": "tunnels"}
 _LATENCY_METRICS = ("echo_corrected", "ping_rtt")
 _STATISTIC_DASHES: dict[str, Dash] = {"p99": (0.0, (5.0, 1.6)), "p50": "-"}
 _LOG_FROM = 12.0
@@ -63,20 +70,22 @@ def draw_capacity(panels: Sequence[Axes], cells: Sequence[CellResult], axis: str
     along = points(cells, axis)
     names = cohort_names(cells)
     looks = {name: look_of(number) for number, name in enumerate(names)}
-    slots_look = Look("#6a6a6a", (0.0, (1.2, 1.2)), "x", "")
-    _spread(tunnels, along, lambda cell: cell.peak_slots, slots_look, "slots held in HAProxy, at peak")
+    _spread(
+        tunnels, along, lambda cell: cell.peak_slots, _SLOTS_LOOK, "slots held in HAProxy, at peak", size=13
+    )
     if len(names) > 1:
-        _spread(tunnels, along, lambda cell: cell.held, Look(BLACK, "-", "*", ""), "held, all", width=2.6)
-    for name in names:
-        _spread(tunnels, along, _held(name), looks[name], f"held, {name}")
-        _spread(shares, along, _held_percent(name), looks[name], name)
+        _spread(tunnels, along, lambda cell: cell.held, _ALL_LOOK, "held, all", width=2.6, size=11.0)
+    for number, name in enumerate(names):
+        # Cohorts often lie on each other: the later, smaller marker leaves the earlier one's rim to see.
+        size = max(10.0 - 1.8 * number, 5.0)
+        _spread(tunnels, along, _held(name), looks[name], f"held, {name}", size=size)
+        _spread(shares, along, _held_percent(name), looks[name], name, size=size)
+    _write_values(tunnels, along, lambda cell: cell.held)
     planned = max(cell.planned for cell in cells)
     tunnels.set_ylim(0, max(planned, *(cell.peak_slots for cell in cells)) * 1.09)
     maxconns = {cell.maxconn for cell in cells if cell.maxconn}
     if len(maxconns) == 1 and (maxconn := maxconns.pop()) <= planned * 1.5:
-        tunnels.axhline(
-            maxconn, color=INK, linewidth=1.1, linestyle=(0.0, (8.0, 2.0, 1.5, 2.0)), label="maxconn"
-        )
+        tunnels.axhline(maxconn, color=INK, linewidth=1.1, linestyle=LIMIT_DASH, label=f"maxconn {maxconn:,}")
         tunnels.set_ylim(top=max(tunnels.get_ylim()[1], maxconn * 1.09))
     tunnels.set_ylabel("tunnels")
     count_axis(tunnels)
@@ -88,13 +97,16 @@ def draw_capacity(panels: Sequence[Axes], cells: Sequence[CellResult], axis: str
     handles = tunnels.get_legend_handles_labels()[0]
     region = cut_region(cells, axis)
     if region is not None:
-        handles.append(_shade(panels, along, region, axis))
+        handles.append(_shade(panels, along, region, looks, first_row=int(has_slo(cells))))
+    elif is_timer(axis):
+        note(tunnels, "no cohort lost over 1% at any value", row=int(has_slo(cells)))
     if is_timer(axis) and shares.get_xlim()[0] < hold_s < shares.get_xlim()[1]:
         for panel in panels:
             line = panel.axvline(hold_s, color=INK, linewidth=1.1, linestyle=(0.0, (1.0, 2.0)), zorder=1)
         line.set_label(f"length of the hold, {duration_text(hold_s)}: a longer timeout cuts nobody in it")
         handles.append(line)
-    _slo_row(tunnels, along)
+    if has_slo(cells):
+        _slo_row(tunnels, along)
     legend_beside(tunnels, handles)
 
 
@@ -110,7 +122,7 @@ def set_value_axis(axes: Axes, along: Sequence[Point], axis: str) -> None:
     axes.xaxis.set_major_locator(FixedLocator(shown))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: texts.get(value, "")))
-    axes.set_xlabel(axis_label(axis, list(texts.values())) + (", log scale" if log else ""))
+    axes.set_xlabel(axis_label(axis, list(texts.values()), log=log))
 
 
 def draw_causes(axes: Axes, groups: Sequence[tuple[str, Sequence[CellResult]]]) -> None:
@@ -129,7 +141,7 @@ def draw_causes(axes: Axes, groups: Sequence[tuple[str, Sequence[CellResult]]]) 
     for cause, height in heights.items():
         if height.any():
             look = look_of(causes.index(cause))
-            label = cause.replace("_", " ")
+            label = cause_words(cause)
             axes.bar(
                 range(len(groups)),
                 height,
@@ -198,7 +210,7 @@ def draw_heat_map(
                 axes.text(
                     x,
                     y,
-                    f"{shares[y, x]:.1f} %\n{held:,.0f} {mark}",
+                    f"{shares[y, x]:.1f}%\n{held:,.0f} {mark}",
                     ha="center",
                     va="center",
                     fontsize=9.5,
@@ -214,12 +226,19 @@ def draw_heat_map(
     axes.set_ylabel(axis_label(names[0], [point.text for point in rows]))
     axes.set_xlabel(axis_label(names[1], [point.text for point in columns]))
     axes.grid(visible=False)
+    axes.vlines(np.arange(len(columns) - 1) + 0.5, -0.5, len(rows) - 0.5, color="white", linewidth=2)
+    axes.hlines(np.arange(len(rows) - 1) + 0.5, -0.5, len(columns) - 0.5, color="white", linewidth=2)
 
 
 def worst_slo(cells: Sequence[CellResult]) -> Verdict:
     """Failed where any repeat failed, passed where all that have SLOs passed."""
     verdicts = {cell.slo for cell in cells}
     return next((v for v in (Verdict.FAILED, Verdict.PASSED) if v in verdicts), Verdict.NONE)
+
+
+def has_slo(cells: Sequence[CellResult]) -> bool:
+    """Whether any cell stated an SLO, so that a row of signs stands above the axes."""
+    return any(cell.slo != Verdict.NONE for cell in cells)
 
 
 def _spread(
@@ -230,84 +249,87 @@ def _spread(
     label: str,
     *,
     width: float = 1.9,
+    size: float = 7.0,
 ) -> None:
-    """Mean over repeats as a line with markers, least to most as bars."""
+    """Mean over repeats as a line with markers of ``size``, least to most as bars."""
     values = [[value(cell) for cell in point.cells] for point in along]
     mean = np.array([np.mean(group) for group in values])
     least, most = np.array([min(group) for group in values]), np.array([max(group) for group in values])
-    style = {"color": look.color, "linestyle": look.dash, "linewidth": width, "marker": look.marker}
-    style |= {
-        "markersize": 11.0 if look.marker == "*" else 7.0,
-        "markeredgecolor": "white" if look.marker != "x" else look.color,
-    }
+    hollow = look is _SLOTS_LOOK
+    inside, edge = ("none", look.color) if hollow else (look.color, "white")
     places = [point.x for point in along]
     if (most > least).any():
-        axes.errorbar(
-            places, mean, yerr=[mean - least, most - mean], fmt="none", ecolor=look.color, capsize=4
-        )
+        spread = [mean - least, most - mean]
+        axes.errorbar(places, mean, yerr=spread, fmt="none", ecolor=look.color, capsize=4)
+    style = {"color": look.color, "linestyle": look.dash, "linewidth": width, "marker": look.marker}
+    style |= {"markersize": size, "markerfacecolor": inside, "markeredgecolor": edge}
     axes.plot(places, mean, label=label, **style)  # type: ignore[arg-type]
 
 
-def _shade(panels: Sequence[Axes], along: Sequence[Point], region: CutRegion, axis: str) -> Patch:
-    """Shade from the left to past the last value that cuts, named in a strip above; for the legend."""
-    left, right = panels[0].get_xlim()
-    later = [point.x for point in along if point.x > region.up_to]
-    log = panels[0].get_xscale() == "log"
-    edge = right if not later else (region.up_to * later[0]) ** 0.5 if log else (region.up_to + later[0]) / 2
+def _write_values(axes: Axes, along: Sequence[Point], value: Callable[[CellResult], float]) -> None:
+    """The mean at each point in figures, where there are few enough to be read."""
+    if len(along) > _MOST_VALUES:
+        return
+    for point in along:
+        mean = float(np.mean([value(cell) for cell in point.cells]))
+        text = axes.annotate(
+            f"{mean:,.0f}", (point.x, mean), (0, 8), textcoords="offset points", ha="center", fontsize=9.5
+        )
+        text.set_fontweight("bold")
+        text.set_path_effects([withStroke(linewidth=3, foreground="white")])
+
+
+def _shade(
+    panels: Sequence[Axes],
+    along: Sequence[Point],
+    region: CutRegion,
+    looks: Mapping[str, Look],
+    *,
+    first_row: int,
+) -> Patch:
+    """Shade the cut region, and name in strips above how far each cohort is cut; for the legend."""
+    left = panels[0].get_xlim()[0]
+    edge = _just_past(panels[0], along, region.up_to)
     for panel in panels:
         panel.axvspan(left, edge, facecolor=_CUT_FILL, zorder=0)
         panel.axvline(edge, color=_CUT_EDGE, linewidth=1.0, zorder=1)
     head = panels[0]
     row = MARK_ROW_IN / height_in(head)
-    at = head.transAxes.inverted().transform(head.transData.transform((edge, head.get_ylim()[0])))[0]
-    strip = Rectangle(
-        (0, 1 + row),
-        at,
-        row,
-        transform=head.transAxes,
-        facecolor=_CUT_FILL,
-        edgecolor=_CUT_EDGE,
-        linewidth=0.8,
-        clip_on=False,
-    )
-    head.add_patch(strip)
-    who = _and(region.cohorts)
-    short, long = f"{who} cut", f"{who} tunnels are cut"
-    width_in = float(at) * head.get_position().width * figure_of(head).get_figwidth()
-    text = next((text for text in (long, short) if len(text) * _CHAR_IN < width_in), "")
-    style = {"transform": head.transAxes, "va": "center", "fontsize": 9.0}
-    head.text(float(at) / 2, 1 + 1.5 * row, text, ha="center", **style)  # type: ignore[arg-type]
-    if 1 - at > 0.2:
-        head.text(float(at + 1) / 2, 1 + 1.5 * row, "no cohort is cut", ha="center", **style)  # type: ignore[arg-type]
-    words = f"{who} tunnels are cut: over 1 % lost up to {axis_title(axis)} {_text_at(along, region.up_to)}"
-    return Patch(facecolor=_CUT_FILL, edgecolor=_CUT_EDGE, label=words)
+    place = head.get_xaxis_transform()
+    width_in = head.get_position().width * figure_of(head).get_figwidth()
+    widest_first = sorted(region.cohorts.items(), key=lambda item: -item[1])
+    for number, (name, up_to) in enumerate(widest_first, first_row):
+        right = _just_past(head, along, up_to)
+        share = head.transAxes.inverted().transform(head.transData.transform((right, 1.0)))[0]
+        color = looks[name].color
+        strip = Rectangle((left, 1 + (number + 0.08) * row), right - left, 0.84 * row, clip_on=False)
+        strip.set(facecolor=to_rgba(color, 0.22), edgecolor=color)
+        strip.set_transform(place)
+        head.add_patch(strip)
+        text = f"{name} tunnels are cut up to {_text_at(along, up_to)}"
+        inside = len(text) * _CHAR_IN < share * width_in
+        x = 0.008 if inside else float(share) + 0.008
+        head.text(x, 1 + (number + 0.5) * row, text, transform=head.transAxes, va="center", fontsize=9.0)
+    return Patch(facecolor=_CUT_FILL, edgecolor=_CUT_EDGE, label="over 1% of some cohort is cut")
+
+
+def _just_past(axes: Axes, along: Sequence[Point], x: float) -> float:
+    """Halfway from ``x`` to the next point, as the eye sees it; the axis's end after the last."""
+    later = [point.x for point in along if point.x > x]
+    if not later:
+        return axes.get_xlim()[1]
+    return math.sqrt(x * later[0]) if axes.get_xscale() == "log" else (x + later[0]) / 2
 
 
 def _slo_row(axes: Axes, along: Sequence[Point]) -> None:
-    """One sign per point above the axes: SLO passed, failed or none stated."""
+    """One sign per point above the axes: SLO passed, failed or not stated."""
     y = 1 + 0.5 * MARK_ROW_IN / height_in(axes)
-    place = axes.get_xaxis_transform()
     for point in along:
         sign, color = _SLO_MARKS[worst_slo(point.cells)]
-        axes.text(
-            point.x,
-            y,
-            sign,
-            transform=place,
-            ha="center",
-            va="center",
-            fontsize=13,
-            color=color,
-            fontweight="bold",
-        )
-    axes.text(
-        1.015,
-        y,
-        "SLO: \N{CHECK MARK} passed  \N{BALLOT X} failed",
-        transform=axes.transAxes,
-        va="center",
-        fontsize=9.5,
-    )
+        text = axes.text(point.x, y, sign, transform=axes.get_xaxis_transform(), ha="center", va="center")
+        text.set(color=color, fontsize=13, fontweight="bold")
+    words = "SLO: \N{CHECK MARK} passed  \N{BALLOT X} failed"
+    axes.text(1.015, y, words, transform=axes.transAxes, va="center", fontsize=9.5)
 
 
 def _limits(places: Sequence[float], *, log: bool) -> tuple[float, float]:
@@ -347,18 +369,12 @@ def _statistic(metric: str, cohort: str, key: str, cell: CellResult) -> float:
     return float(cell.metrics.get(metric, {}).get(cohort, {}).get(key, math.nan))
 
 
-def axis_label(axis: str, texts: Sequence[str]) -> str:
-    """A grid key in words with the unit of its values ``texts``."""
-    kind = axis_kind(texts)
-    if kind is AxisKind.DURATION:
-        return f"{axis_title(axis)} (duration)"
-    return f"{axis_title(axis)}{_NUMBER_UNITS.get(axis, '')}" if kind is AxisKind.NUMBER else axis_title(axis)
+def axis_label(axis: str, texts: Sequence[str], *, log: bool = False) -> str:
+    """A grid key in words, with the unit of its values ``texts``."""
+    unit = "duration" if axis_kind(texts) is AxisKind.DURATION else _NUMBER_UNITS.get(axis, "")
+    words = ", ".join(filter(None, (unit, "log scale" if log else "")))
+    return f"{axis_title(axis)} ({words})" if words else axis_title(axis)
 
 
 def _text_at(along: Sequence[Point], x: float) -> str:
     return next(point.text for point in along if point.x == x)
-
-
-def _and(names: Sequence[str]) -> str:
-    """``a``, ``a and b``, ``a, b and c``."""
-    return " and ".join([part for part in (", ".join(names[:-1]), names[-1]) if part])

@@ -3,14 +3,21 @@
 Import lazily from the CLI: this module imports matplotlib.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from wsload.analysis.campaign import CampaignInfo, CellResult, axis_title, points
+from wsload.analysis.campaign import CampaignInfo, CellResult, axis_title, cut_region, points
 from wsload.record.outcome import Validity
-from wsload.report.campaign_drawing import axis_label, draw_capacity, draw_causes, draw_heat_map, draw_latency
+from wsload.report.campaign_drawing import (
+    axis_label,
+    draw_capacity,
+    draw_causes,
+    draw_heat_map,
+    draw_latency,
+    has_slo,
+)
 from wsload.report.style import Caption, duration_text, house_style, new_figure, save, timers_text
 
 
@@ -29,9 +36,10 @@ def _one_axis_plots(cells: Sequence[CellResult], info: CampaignInfo) -> dict[str
     along = points(cells, axis)
     title = axis_title(axis)
     caption = campaign_caption(cells, info)
-    capacity, panels = new_figure(
-        f"Capacity against {title}: tunnels held through {_hold_words(info)}", caption, panel_heights_in=(3.7, 1.7), mark_rows=2
-    )
+    region = cut_region(cells, axis)
+    heading = f"Capacity against {title}: tunnels held through {_hold_words(info)}"
+    rows = has_slo(cells) + (len(region.cohorts) if region else 1)
+    capacity, panels = new_figure(heading, caption, panel_heights_in=(3.7, 1.7), mark_rows=rows)
     draw_capacity(panels, cells, axis, hold_s=info.hold_s)
     ends, (ends_axes,) = new_figure(f"Disconnects by {title}", caption)
     draw_causes(ends_axes, [(point.text, point.cells) for point in along])
@@ -51,7 +59,7 @@ def _two_axis_plots(cells: Sequence[CellResult], info: CampaignInfo) -> dict[str
         f"Capacity against {what}", caption, panel_heights_in=(max(2.4, 0.62 * len(rows)),), legend=False
     )
     draw_heat_map(axes, rows, columns, info.axes)
-    ends, (ends_axes,) = new_figure(f"Disconnects by {what}", caption)
+    ends, (ends_axes,) = new_figure(f"Disconnects by {what}", caption, tick_lines=2)
     named = [
         (f"{row.text}\n{column.text}", tuple(cell for cell in row.cells if cell in column.cells))
         for row in rows
@@ -77,16 +85,18 @@ def campaign_caption(cells: Sequence[CellResult], info: CampaignInfo) -> Caption
         timers_text(info.timers_ms, swept_timers),
         f"{repeats} repeats: mean, bars from least to most" if repeats > 1 else "",
     )
-    doubtful = [f"{_cell_name(cell)} ({cell.validity})" for cell in cells if cell.validity != Validity.VALID]
-    warnings = [f"Not to be trusted: {', '.join(doubtful)}"] if doubtful else []
-    warnings += [f"Without a result: {', '.join(info.failed)}"] if info.failed else []
+    doubtful = [f"{_words(cell.axes)} ({cell.validity})" for cell in cells if cell.validity != Validity.VALID]
+    warnings = [f"Doubtful: {', '.join(dict.fromkeys(doubtful))}"] if doubtful else []
+    warnings += (
+        [f"Without a result: {', '.join(_words(axes) for axes in info.failed)}"] if info.failed else []
+    )
     footer = [f"{len(cells) - len(doubtful)} of {len(cells)} cells valid"]
     footer += [f"driver, HAProxy and backend share {info.cores} cores"] if info.cores else []
     return Caption(setting, (*footer, info.title), ". ".join(warnings))
 
 
-def _cell_name(cell: CellResult) -> str:
-    return " ".join(f"{axis_title(axis)} {value}" for axis, value in cell.axes.items())
+def _words(axes: Mapping[str, str]) -> str:
+    return " ".join(f"{axis_title(axis)} {value}" for axis, value in axes.items())
 
 
 def _hold_words(info: CampaignInfo) -> str:

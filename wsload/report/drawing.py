@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
@@ -19,6 +20,7 @@ from wsload.report.series import Floats, PhaseSpan
 from wsload.report.style import (
     BLACK,
     INK,
+    LIMIT_DASH,
     MARK_ROW_IN,
     Dash,
     Look,
@@ -222,12 +224,10 @@ def draw_tunnels(axes: Axes, cohorts: Sequence[Line], slots: Line | None, maxcon
     highest = max(float(np.nanmax(total)), float(np.nanmax(slots.y)) if slots and len(slots.y) else 0.0, 1.0)
     axes.set_ylim(0, highest * 1.08)
     if 0 < maxconn <= highest * 3:
-        axes.axhline(
-            maxconn, color=INK, linewidth=1.2, linestyle=(0.0, (8.0, 2.0, 1.5, 2.0)), label="maxconn"
-        )
+        axes.axhline(maxconn, color=INK, linewidth=1.2, linestyle=LIMIT_DASH, label=f"maxconn {maxconn:,}")
         axes.set_ylim(0, max(highest, maxconn) * 1.08)
     elif maxconn:
-        note(axes, f"maxconn {maxconn:,} lies above the plot")
+        axes.plot([], [], linestyle="", label=f"maxconn {maxconn:,}: above the plot")
     count_axis(axes)
     legend_beside(axes)
 
@@ -241,11 +241,21 @@ def draw_lines(axes: Axes, lines: Sequence[Line], *, y_label: str, empty: str, s
         return
     for line in lines:
         axes.plot(
-            line.t_s, line.y, color=line.look.color, linestyle=line.look.dash, label=line.label,
+            line.t_s,
+            line.y,
+            color=line.look.color,
+            linestyle=line.look.dash,
+            label=line.label,
             drawstyle="steps-pre" if steps else "default",
         )
     axes.set_ylim(0, max(float(np.nanmax(line.y)) for line in lines) * 1.1 or 1.0)
     legend_beside(axes)
+
+
+def cause_words(cause: str) -> str:
+    """``peer_fin`` -> ``peer FIN``."""
+    words = cause.replace("_", " ")
+    return words.replace("haproxy", "HAProxy").replace(" fin", " FIN")
 
 
 def role_name(role: str) -> str:
@@ -304,17 +314,19 @@ def draw_ends(
     axes.set_xlim(edges[0], edges[-1])
     count_axis(axes)
     unnamed = draw_marks(axes, [Mark(timer.seconds, timer.label) for timer in shown], rows=mark_rows)
-    beyond = ", ".join([timer.label for timer in hidden] + unnamed)
-    handles = [
+    handles: list[Artist] = [
         Patch(
             facecolor=looks[cause].color,
             hatch=looks[cause].hatch,
             edgecolor="white",
-            label=f"{cause.replace('_', ' ')} ({len(values):,})",
+            label=f"{cause_words(cause)} ({len(values):,})",
         )
         for cause, values in values_s.items()
     ]
-    legend_beside(axes, [*handles, Line2D([], [], linestyle="", label=f"not on the axis: {beyond}")] if beyond else handles)
+    for words, labels in (("beyond the axis", [timer.label for timer in hidden]), ("also drawn", unnamed)):
+        if labels:
+            handles.append(Line2D([], [], linestyle="", label=f"{words}: {', '.join(labels)}"))
+    legend_beside(axes, handles)
 
 
 def group_timers(timers_ms: Mapping[str, int]) -> list[Timer]:

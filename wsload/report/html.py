@@ -16,7 +16,7 @@ from wsload.errors import RecordingError
 from wsload.record.layout import PLOTS, REPORT, Summary
 from wsload.record.outcome import Validity, Verdict
 from wsload.report import wording
-from wsload.report.text import axis_name, fact_heading, fact_text
+from wsload.report.text import WORDS, axis_name, fact_heading, fact_text
 from wsload.units import NS_PER_MS, format_duration
 
 VERDICT_CLASSES: Mapping[str, str] = {Verdict.PASSED: "good", Verdict.FAILED: "bad", Verdict.NONE: "quiet"}
@@ -39,6 +39,7 @@ class _Cell:
     text: str
     style: str = ""
     link: str = ""
+    number: bool = False
 
 
 def write_html(folder: RunFolder, summary: Summary) -> Path:
@@ -89,7 +90,7 @@ def write_campaign_html(folder: Path, title: str) -> Path:
         folder,
         page.render(
             title=title,
-            headings=[fact_heading(name) or axis_name(name, names) for name in names],
+            headings=[(fact_heading(name) or axis_name(name, names), name not in WORDS) for name in names],
             rows=[[_cell(name, row[name], folder) for name in names] for row in rows],
             plots=_plots(folder),
             folder=folder.name,
@@ -99,7 +100,12 @@ def write_campaign_html(folder: Path, title: str) -> Path:
 
 def _cell(name: str, value: str, folder: Path) -> _Cell:
     link = f"{quote(value)}/{REPORT}" if name == "run" and (folder / value / REPORT).is_file() else ""
-    return _Cell(fact_text(name, value), _COLUMN_CLASSES.get(name, {}).get(value, ""), link)
+    return _Cell(
+        fact_text(name, value),
+        style=_COLUMN_CLASSES.get(name, {}).get(value, ""),
+        link=link,
+        number=name not in WORDS,
+    )
 
 
 def _plots(folder: Path) -> list[_Plot]:

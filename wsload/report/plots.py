@@ -46,14 +46,15 @@ from wsload.report.style import (
     Mark,
     draw_marks,
     duration_text,
+    figure_of,
     house_style,
     look_of,
     new_figure,
     note,
     remark,
-    timers_text,
     save,
     say,
+    timers_text,
 )
 
 _DOTTED: Dash = (0.0, (1.0, 1.4))
@@ -65,7 +66,7 @@ _LATENCY_DASHES: dict[str, tuple[str, Dash]] = {
 _OPENING_METRICS = ("connect", "upgrade", "handshake")
 _ROLES = ("driver", "haproxy", "backend")
 _MOST_BANDS = 6
-_TIMER_ROWS, _ACTION_ROWS = 4, 3
+_TIMER_ROWS, _ACTION_ROWS = 2, 2
 """Rows of labels above the axes."""
 
 
@@ -101,7 +102,6 @@ def run_caption(folder: RunFolder) -> Caption:
         through.get(info.via, "without HAProxy"),
         f"maxconn {info.maxconn:,}" if info.maxconn else "",
         f"ramp {duration_text(info.ramp_s)}, hold {duration_text(info.hold_s)}",
-        f"{info.workers} driver processes" if info.workers > 1 else "1 driver process",
     )
     cores = environment.get("cores")
     validity = summary.verdict.validity if summary else "not judged"
@@ -110,7 +110,7 @@ def run_caption(folder: RunFolder) -> Caption:
         warnings.append("PARTIAL: the run was cut short")
     if summary and summary.verdict.validity != Validity.VALID:
         warnings.append(f"{summary.verdict.validity.upper()}: {'; '.join(summary.verdict.reasons)}")
-    footer = [f"validity: {validity}"]
+    footer = [f"validity: {validity}", f"{info.workers} driver process{'es' if info.workers > 1 else ''}"]
     footer += [f"driver, HAProxy and backend share {cores} cores"] if cores else []
     return Caption(setting, (*footer, info.started), ". ".join(warnings))
 
@@ -142,7 +142,7 @@ def _latency_over_time(folder: RunFolder, data: RunData, caption: Caption) -> Fi
     keys = [(metric, cohort) for cohort in info.cohorts for metric in OVER_TIME_METRICS]
     keys = [key for key in keys if data.bins.get(key)]
     heights = [1.85 if len(keys) > 1 else 3.6] * max(1, len(keys[:_MOST_BANDS]))
-    figure, panels = new_figure("Latency over time", caption, panel_heights_in=heights, mark_rows=_ACTION_ROWS + 1)
+    figure, panels = _time_figure("Latency over time", caption, heights, folder)
     for axes, (metric, cohort) in zip(panels, keys, strict=False):
         t_s = np.array([time for time, _ in data.bins[metric, cohort]])
         values = np.array([figures for _, figures in data.bins[metric, cohort]])
@@ -161,11 +161,9 @@ def _latency_over_time(folder: RunFolder, data: RunData, caption: Caption) -> Fi
 
 def _tunnels_over_time(folder: RunFolder, data: RunData, caption: Caption) -> Figure:
     info, looks = folder.info, _looks(folder.info)
-    figure, (axes,) = new_figure("Open tunnels over time", caption, panel_heights_in=(4.0,), mark_rows=_ACTION_ROWS + 1)
+    figure, (axes,) = _time_figure("Open tunnels over time", caption, (4.0,), folder)
     t_s = np.array([0.0, *data.t_s])
-    lines = [
-        Line(cohort, looks[cohort], t_s, np.array([0.0, *data.open[cohort]])) for cohort in info.cohorts
-    ]
+    lines = [Line(cohort, looks[cohort], t_s, np.array([0.0, *data.open[cohort]])) for cohort in info.cohorts]
     slots: dict[int, dict[int, tuple[float, int]]] = defaultdict(dict)
     for row in folder.iter_haproxy_stats():
         slots[round(row["t_s"] / info.interval_s)][row["process"]] = (row["t_s"], row["slots"])
@@ -198,12 +196,14 @@ def _openings(info: RunInfo, data: RunData, caption: Caption) -> Figure:
     curves_axes.set_xlabel("percentile of tunnels (%)")
     t_s = np.array(data.t_s)
     length_s = np.diff(t_s, prepend=0.0) if len(t_s) else t_s
+    starts_s = np.array([0.0, *t_s])
     lines = [
-        Line(label, look_of(number), np.array([0.0, *t_s]), _from_first(np.array(data.counters[name]) / length_s))
+        Line(label, look_of(number), starts_s, _from_first(np.array(data.counters[name]) / length_s))
         for number, (name, label) in enumerate([("opened", "opened"), ("handshake_failed", "failed")])
         if len(t_s) and (name == "opened" or any(data.counters[name]))
     ]
-    draw_lines(rate_axes, lines, y_label="openings per second (1/s)", empty="no interval was recorded", steps=True)
+    y_label, empty = "openings per second (1/s)", "no interval was recorded"
+    draw_lines(rate_axes, lines, y_label=y_label, empty=empty, steps=True)
     rate_axes.set_xlabel("time since start (s)")
     busy = np.array(data.counters["opened"]) + np.array(data.counters["handshake_failed"]) > 0
     opening = t_s[busy] if len(t_s) else t_s
@@ -229,13 +229,13 @@ def _disconnects(folder: RunFolder, caption: Caption) -> Figure:
     figure, panels = new_figure(
         "Disconnects by tunnel age and idle time",
         caption,
-        panel_heights_in=(2.3, 2.3),
-        mark_rows=_TIMER_ROWS,
+        panel_heights_in=(2.3, 2.3) if ages else (1.2, 1.2),
+        mark_rows=_TIMER_ROWS if ages else 0,
         share_x=False,
     )
     causes = [cause for cause in Cause if cause is not Cause.PLANNED]
     looks: dict[str, Look] = {cause: look_of(number) for number, cause in enumerate(causes)}
-    x_labels = ("age of the tunnel at its end", "idle time at the end (since the last byte either way)")
+    x_labels = ("age of the tunnel at its end", "idle time at the end, since the last byte either way")
     for axes, values, x_label in zip(panels, (ages, idles), x_labels, strict=True):
         by_cause = {str(cause): np.array(values[cause]) for cause in causes if values[cause]}
         draw_ends(axes, by_cause, looks, timers, mark_rows=_TIMER_ROWS, x_label=x_label)
@@ -245,7 +245,7 @@ def _disconnects(folder: RunFolder, caption: Caption) -> Figure:
 
 
 def _resources(folder: RunFolder, data: RunData, caption: Caption) -> Figure:
-    figure, (cpu_axes, rss_axes) = new_figure("Resources", caption, panel_heights_in=(2.5, 2.1), mark_rows=_ACTION_ROWS + 1)
+    figure, (cpu_axes, rss_axes) = _time_figure("Resources", caption, (2.5, 2.1), folder)
     cpu, rss = [], []
     t_s = np.array(data.t_s)
     for number, role in enumerate(_ROLES):
@@ -274,6 +274,14 @@ def _sum(rows: Floats) -> Floats:
     return np.where(np.isnan(rows).all(axis=0), np.nan, np.nansum(rows, axis=0))
 
 
+def _time_figure(
+    title: str, caption: Caption, heights_in: Sequence[float], folder: RunFolder
+) -> tuple[Figure, list[Axes]]:
+    """Panels over time, with room for the phases and the actions."""
+    rows = 1 + min(len(folder.actions()), _ACTION_ROWS)
+    return new_figure(title, caption, panel_heights_in=heights_in, mark_rows=rows)
+
+
 def _time_frame(panels: Sequence[Axes], folder: RunFolder, data: RunData) -> None:
     """Phases, what the tool did, and the time axis."""
     spans = phase_spans(data.t_s, data.phases, folder.info)
@@ -281,5 +289,9 @@ def _time_frame(panels: Sequence[Axes], folder: RunFolder, data: RunData) -> Non
     panels[-1].set_xlabel("time since start (s)")
     marks = [Mark(action.t_s, action.action.replace("_", " ")) for action in folder.actions()]
     if spans:
-        for axes in panels:
-            draw_marks(axes, marks, rows=_ACTION_ROWS if axes is panels[0] else 0, first_row=1)
+        unnamed = draw_marks(panels[0], marks, rows=_ACTION_ROWS, first_row=1)
+        for axes in panels[1:]:
+            draw_marks(axes, marks, rows=0)
+        if unnamed:
+            more = f" and {len(unnamed) - 3} more" if len(unnamed) > 3 else ""
+            remark(figure_of(panels[0]), f"also marked: {', '.join(unnamed[:3])}{more}")

@@ -31,6 +31,8 @@ Dash = Literal["-"] | tuple[float, tuple[float, ...]]
 
 _WIDTH_IN, _LEFT_IN, _RIGHT_IN, _LEGEND_IN = 10.0, 1.0, 0.45, 2.5
 _FOOT_IN, _XLABEL_IN, _LINE_IN = 0.36, 0.55, 0.19
+LIMIT_DASH: Dash = (0.0, (8.0, 2.0, 1.5, 2.0))
+"""Of a limit such as maxconn."""
 MARK_ROW_IN = 0.19
 """Height of one row of marks above the axes."""
 _DPI = 130
@@ -130,11 +132,12 @@ def new_figure(
     mark_rows: int = 0,
     share_x: bool = True,
     legend: bool = True,
+    tick_lines: int = 1,
 ) -> tuple[Figure, list[Axes]]:
     """A figure with panels one below the other, and room for rows of marks above.
 
     With ``share_x`` all panels use the last one's x axis, and the marks stand above the first alone;
-    else each panel has its own.
+    else each panel has its own. ``tick_lines``: how many lines the x tick labels have.
     """
     count = len(panel_heights_in)
     setting = pack(caption.setting, _SETTING_CHARS)
@@ -143,7 +146,9 @@ def new_figure(
     marks_in = MARK_ROW_IN * mark_rows
     above_in = [0.16 + (0.0 if share_x and panel else marks_in) for panel in range(count)]
     own_x_in = 0.0 if share_x else _XLABEL_IN
-    total_in = head_in + _FOOT_IN + _XLABEL_IN + sum(panel_heights_in) + sum(above_in) + own_x_in * (count - 1)
+    total_in = (
+        head_in + _FOOT_IN + _XLABEL_IN + sum(panel_heights_in) + sum(above_in) + own_x_in * (count - 1)
+    )
     figure = Figure(figsize=(_WIDTH_IN, total_in))
     left = 0.22 / _WIDTH_IN
     figure.text(left, 1 - 0.36 / total_in, title, fontsize=15, fontweight="bold")
@@ -160,7 +165,7 @@ def new_figure(
         bottom_in = top_in - over_in - panel_in
         box = (_LEFT_IN / _WIDTH_IN, bottom_in / total_in, width_in / _WIDTH_IN, panel_in / total_in)
         panel = figure.add_axes(box, sharex=axes[0] if share_x and axes else None)
-        panel.yaxis.set_label_coords(-0.7 / width_in, 0.5)
+        panel.yaxis.set_label_coords(-0.62 / width_in, 0.5)
         axes.append(panel)
         top_in = bottom_in - own_x_in
     for upper in axes[:-1] if share_x else []:
@@ -169,7 +174,7 @@ def new_figure(
 
 
 def pack(parts: Sequence[str], width: int) -> list[str]:
-    """Non-empty parts joined by dots, in lines of at most ``width`` characters; never broken within a part."""
+    """The parts that are not empty, joined by dots in lines of ``width`` characters; no part is broken."""
     lines: list[str] = []
     for part in filter(None, parts):
         if lines and len(lines[-1]) + len(_DOT) + len(part) <= width:
@@ -222,12 +227,12 @@ def remark(figure: Figure, text: str) -> None:
     figure.text(x, y, text, fontsize=8.5, ha="right", color=INK)
 
 
-def note(axes: Axes, text: str) -> None:
-    """A remark right-aligned above the axes."""
+def note(axes: Axes, text: str, *, row: int = 0) -> None:
+    """A remark right-aligned above the axes, in the ``row``-th row of marks."""
     axes.annotate(
         text,
         (1, 1),
-        (0, 5),
+        (0, 4 + 72 * MARK_ROW_IN * row),
         xycoords="axes fraction",
         textcoords="offset points",
         ha="right",

@@ -43,6 +43,8 @@ FACT_HEADINGS = {
     "run": "run",
 }
 """Columns of ``capacity.csv`` that are no axes, and their headings."""
+WORDS = frozenset({"slo", "validity", "run"})
+"""Those of them that are no numbers."""
 
 
 def final_text(summary: Summary, folder_path: Path, color: bool = False, width: int = 100) -> str:
@@ -78,7 +80,7 @@ def campaign_table(rows: Sequence[Mapping[str, str]], color: bool = False, width
     gap = 2 if width >= WIDE else 1
     table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="dim")
     for name in rows[0]:
-        right = name not in ("slo", "validity", "run")
+        right = name not in WORDS
         heading = fact_heading(name) or axis_name(name, list(rows[0]))
         table.add_column(heading, justify="right" if right else "left", overflow="fold")
     for row in rows:

@@ -166,8 +166,8 @@ class Collector:
             if not share.is_live and share.last_seq < seq:
                 share.gauges = {}
         for cohort, number in self._lost.items():
-            part = merged.setdefault(cohort, {}).setdefault(self._phase_at(end_ns), MergedCohort())
-            part.add(CohortInterval({"disconnect": number, "disconnect_unexpected": number}))
+            lost = merged.setdefault(cohort, {}).setdefault(self._phase_at(end_ns), MergedCohort())
+            lost.add(CohortInterval({"disconnect": number, "disconnect_unexpected": number}))
         self._lost = {}
         expected = {number for number, share in enumerate(self._shares) if share.is_live}
         line = IntervalLine(

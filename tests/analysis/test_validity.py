@@ -1,0 +1,140 @@
+"""When a run may not be believed, and what the reasons say."""
+
+from typing import Any
+
+import pytest
+
+from wsload.analysis.validity import Observed, judge_validity
+from wsload.record.layout import ActionLine, RunInfo
+from wsload.record.outcome import Validity
+
+INFO = RunInfo(
+    title="t",
+    started="",
+    started_unix_s=0,
+    tunnels=100,
+    cohorts={"idle": 100},
+    workers=2,
+    sources=1,
+    endpoints=[],
+    ramp_s=3,
+    hold_s=10,
+    drain_s=2,
+    interval_s=1,
+    via="haproxy",
+    timers_ms={},
+    maxconn=100,
+    lag_limit_ms=50,
+)
+SOUND: dict[str, Any] = {"lag_p99_ms": 1.0, "worker_cpu": {0: 0.5, 1: 0.6}, "sent": 10_000, "intervals": 13}
+
+
+def judged(*actions: ActionLine, **changes: Any) -> tuple[Validity, list[str]]:
+    return judge_validity(INFO, Observed(**(SOUND | changes)), actions)
+
+
+def test_a_sound_run_is_valid_without_reasons() -> None:
+    assert judged() == (Validity.VALID, [])
+
+
+def test_a_run_in_which_nothing_happened_is_not_invalid_for_that() -> None:
+    assert judged(lag_p99_ms=None, worker_cpu={}, sent=0) == (Validity.VALID, [])
+
+
+@pytest.mark.parametrize(
+    ("changes", "grade", "reason"),
+    [
+        (
+            {"lag_p99_ms": 80.0},
+            Validity.INVALID,
+            "generator lag p99 in the hold was 80ms, over the limit of 50ms, so latencies are the "
+            "generator's own; add workers: --set load.workers=3, or lower the load",
+        ),
+        ({"missing_workers": {1: 3}}, Validity.INVALID, "driver worker 1 sent nothing for 3 intervals; "),
+        (
+            {"worker_cpu": {0: 0.2, 1: 0.96}},
+            Validity.SUSPECT,
+            "driver worker 1 used 96 % of a core in the hold; add workers: --set load.workers=3",
+        ),
+        (
+            {"worker_cpu": {0: 0.91, 1: 0.96}},
+            Validity.SUSPECT,
+            "driver workers 0 and 1 used 91 and 96 % of a",
+        ),
+        ({"dropped_logs": 1}, Validity.SUSPECT, "HAProxy dropped 1 log line, so "),
+        ({"partial": True}, Validity.SUSPECT, "the run was cut short before its end of 15s; "),
+        ({"intervals": 9}, Validity.SUSPECT, "only 9 of 13 intervals were recorded; "),
+        (
+            {"behind_ms": 1500.0},
+            Validity.SUSPECT,
+            "openings or messages ran up to 1.5s behind their schedule; ",
+        ),
+        (
+            {"unsent": 100},
+            Validity.SUSPECT,
+            "100 of 10,100 messages due in the hold (0.9901%) were not sent, ",
+        ),
+    ],
+)
+def test_each_doubt_has_its_figure_and_remedy(changes: dict[str, Any], grade: Validity, reason: str) -> None:
+    found, reasons = judged(**changes)
+    assert found is grade
+    assert len(reasons) == 1
+    assert reasons[0].startswith(reason)
+
+
+@pytest.mark.parametrize(
+    ("action", "grade", "reason"),
+    [
+        (
+            ActionLine(4.2, "worker_lost", {"worker": 1}),
+            Validity.INVALID,
+            "driver worker 1 was lost at 4.2 s",
+        ),
+        (
+            ActionLine(4.2, "haproxy_exited", {"code": -9}),
+            Validity.INVALID,
+            "HAProxy ended unasked with status -9 at 4.2 s; ",
+        ),
+        (ActionLine(4.2, "backend_exited"), Validity.INVALID, "the backend ended unasked at 4.2 s; "),
+    ],
+)
+def test_a_part_that_ended_unasked_makes_a_run_invalid(
+    action: ActionLine, grade: Validity, reason: str
+) -> None:
+    found, reasons = judged(action)
+    assert found is grade
+    assert reasons[0].startswith(reason)
+
+
+def test_a_lost_worker_is_named_once_though_it_is_missing_too() -> None:
+    _, reasons = judged(ActionLine(4.2, "worker_lost", {"worker": 1}), missing_workers={1: 5})
+    assert len(reasons) == 1
+
+
+def test_an_interruption_says_when() -> None:
+    grade, reasons = judged(ActionLine(7.25, "interrupted"), partial=True, intervals=7)
+    assert grade is Validity.SUSPECT
+    assert reasons == [
+        "the run was cut short at 7.2 s of 15s; the figures cover what there is, run again for all"
+    ]
+
+
+def test_the_gravest_reasons_come_first() -> None:
+    grade, reasons = judged(ActionLine(5, "backend_exited"), dropped_logs=3, lag_p99_ms=99.0)
+    assert grade is Validity.INVALID
+    assert [reason.split()[0] for reason in reasons] == ["generator", "the", "HAProxy"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"lag_p99_ms": 50.0},
+        {"worker_cpu": {0: 0.9}},
+        {"behind_ms": 1000.0},
+        {"unsent": 10},
+        {"intervals": 12},
+    ],
+)
+def test_a_figure_at_its_limit_is_no_doubt(changes: dict[str, Any]) -> None:
+    assert judged(**changes) == (Validity.VALID, [])

@@ -1,0 +1,32 @@
+"""``wsload report``."""
+
+from pathlib import Path
+
+import click
+
+from wsload.cli import options, views
+from wsload.record import layout
+
+
+@click.command("report")
+@click.argument("folder", type=click.Path(path_type=Path))
+@options.json_option
+@options.quiet_option
+def command(folder: Path, as_json: bool, quiet: bool) -> None:
+    """Make text, plots and page again from a result FOLDER alone, a run's or a campaign's."""
+    if (folder / layout.CAPACITY).is_file():
+        views.write_campaign_views(folder)
+        if as_json:
+            click.echo(views.campaign_json(folder))
+        elif not quiet:
+            views.print_campaign(folder)
+        return
+    from wsload.analysis.summary import encode_summary
+    from wsload.run.session import finish, stored_profile
+
+    summary = finish(folder, stored_profile(folder)).summary
+    views.write_views(folder, summary)
+    if as_json:
+        click.echo(encode_summary(summary), nl=False)
+    elif not quiet:
+        views.print_summary(summary, folder)
