@@ -63,6 +63,14 @@ def test_a_restarted_process_is_not_counted_backwards(tmp_path: Path) -> None:
     assert meter.hold_shares() == {0: pytest.approx(0.3)}
 
 
+def test_readings_across_the_holds_edges_count_in_proportion(tmp_path: Path) -> None:
+    meter = CpuMeter(RunFolder(make_folder(tmp_path)).info, hold_end_s=13.0)
+    for t_s, cpu_s in ((2.5, 0.0), (3.5, 1.0), (12.5, 1.0), (13.5, 3.0)):
+        meter.add(0, t_s, cpu_s)
+    assert meter.hold_s == {0: pytest.approx(0.5 + 1.0)}
+    assert meter.hold_span_s == {0: pytest.approx(10)}
+
+
 def test_metrics_are_of_the_hold_and_openings_of_the_whole_run(tmp_path: Path) -> None:
     metrics = summary_of(tmp_path).metrics
     assert metrics["echo_corrected"]["chatty"]["count"] == 3000
@@ -93,6 +101,24 @@ def test_a_busy_worker_and_dropped_logs_make_it_suspect(tmp_path: Path) -> None:
     assert summary.verdict.validity == "suspect"
     assert summary.haproxy["dropped_logs"] == 7
     assert len(summary.verdict.reasons) == 2
+
+
+def test_lines_lost_in_our_receive_buffer_make_it_suspect(tmp_path: Path) -> None:
+    summary = summary_of(tmp_path, actions=[ActionLine(15.0, "haproxy_log", {"lines": 95, "lost": 5})])
+    assert summary.verdict.reasons[0].startswith("5 lines of HAProxy's log did not arrive")
+
+
+def test_the_drivers_memory_before_its_first_tunnel_is_told(tmp_path: Path) -> None:
+    summary = summary_of(tmp_path, actions=[ActionLine(0.0, "workers_ready", {"rss_bytes": 77})])
+    assert summary.driver["base_rss_bytes"] == 77
+
+
+def test_a_hold_ends_when_haproxy_does(tmp_path: Path) -> None:
+    summary = summary_of(
+        tmp_path, cut_at_s=9, actions=[ActionLine(7.0, "haproxy_exited", {"returncode": -9})]
+    )
+    assert (summary.verdict.validity, summary.partial, summary.hold["seconds"]) == ("invalid", True, 4)
+    assert summary.verdict.reasons[0].startswith("HAProxy ended unasked with status -9 at 7.0 s; ")
 
 
 def test_a_lagging_generator_makes_it_invalid(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def test_a_run_in_which_nothing_happened_is_not_invalid_for_that() -> None:
             Validity.SUSPECT,
             "driver workers 0 and 1 used 91 and 96 % of a",
         ),
-        ({"dropped_logs": 1}, Validity.SUSPECT, "HAProxy dropped 1 log line, so "),
+        ({"lost_logs": 1}, Validity.SUSPECT, "1 line of HAProxy's log did not arrive, so "),
         ({"partial": True}, Validity.SUSPECT, "the run was cut short before its end of 15s; "),
         ({"intervals": 9}, Validity.SUSPECT, "only 9 of 13 intervals were recorded; "),
         (
@@ -87,12 +87,12 @@ def test_each_doubt_has_its_figure_and_remedy(changes: dict[str, Any], grade: Va
     ("action", "grade", "reason"),
     [
         (
-            ActionLine(4.2, "worker_lost", {"worker": 1}),
+            ActionLine(4.2, "worker_lost", {"worker": 1, "reason": "driver worker 1 ended (SIGKILL)"}),
             Validity.INVALID,
-            "driver worker 1 was lost at 4.2 s",
+            "driver worker 1 ended (SIGKILL) at 4.2 s, and its tunnels with it; ",
         ),
         (
-            ActionLine(4.2, "haproxy_exited", {"code": -9}),
+            ActionLine(4.2, "haproxy_exited", {"returncode": -9}),
             Validity.INVALID,
             "HAProxy ended unasked with status -9 at 4.2 s; ",
         ),
@@ -121,9 +121,9 @@ def test_an_interruption_says_when() -> None:
 
 
 def test_the_gravest_reasons_come_first() -> None:
-    grade, reasons = judged(ActionLine(5, "backend_exited"), dropped_logs=3, lag_p99_ms=99.0)
+    grade, reasons = judged(ActionLine(5, "backend_exited"), lost_logs=3, lag_p99_ms=99.0)
     assert grade is Validity.INVALID
-    assert [reason.split()[0] for reason in reasons] == ["generator", "the", "HAProxy"]
+    assert [reason.split()[0] for reason in reasons] == ["generator", "the", "3"]
 
 
 @pytest.mark.parametrize(

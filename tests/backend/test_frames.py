@@ -95,7 +95,7 @@ def messages(draw: st.DrawFn) -> list[bytes]:
 
 
 closes = st.sampled_from(
-    [b"", b"\x03\xe8", b"\x03\xe9going away", b"\x0f\xa0" + "ü".encode(), b"\x13\x87"]
+    [b"", b"\x03\xe8", b"\x03\xe9going away", b"\x0f\xa0" + "ü".encode(), b"\x13\x87", b"\x0b\xb8"]
 ).map(lambda payload: masked(0x88, payload))
 
 FAULTS: dict[str, list[bytes]] = {
@@ -166,6 +166,16 @@ def test_frames_one_byte_at_a_time_are_answered_as_they_complete(echoed: Feed) -
     frames = [masked(0x01, b"ab"), masked(0x89, b"?"), masked(0x80, b"c"), masked(0x82, bytes(300))]
     data = b"".join(frames)
     assert echoed([data[index : index + 1] for index in range(len(data))])[0] == oracle(frames)
+
+
+def test_a_read_that_looks_like_a_whole_message_within_another_is_not_taken_for_one(echoed: Feed) -> None:
+    inner = masked(0x82, b"inner")
+    # Its payload, as masked, is a frame.
+    outer = masked(0x82, apply_mask(inner, MASK))
+    assert echoed([outer[:6], outer[6:]])[0] == oracle([outer])
+    written, ended = echoed([masked(0x01, b"a"), inner])
+    assert (written[3:4], written[5:7]) == (b"\x88", b"\x03\xea")
+    assert ended
 
 
 def test_nothing_behind_a_close_frame_is_answered(echoed: Feed) -> None:

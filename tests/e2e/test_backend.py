@@ -301,6 +301,24 @@ def test_a_port_beyond_the_last_is_refused(start: Start) -> None:
         start(Backend(port=65535, processes=2))
 
 
+@pytest.mark.parametrize(
+    ("first_ip", "words"),
+    [("localhost", "no IP address; write one"), ("192.0.2.1", "192.0.2.1:0: .*; use an address of this")],
+)
+def test_an_address_that_is_not_ours_is_refused_with_what_to_type(first_ip: str, words: str) -> None:
+    with pytest.raises(BackendError, match=words):
+        asyncio.run(EmbeddedBackend.start(Backend(), first_ip=first_ip))
+
+
+def test_an_ipv6_address_is_written_with_brackets() -> None:
+    async def address() -> str:
+        backend = await EmbeddedBackend.start(Backend(), first_ip="::1")
+        await backend.stop()
+        return backend.addresses[0]
+
+    assert asyncio.run(address()).startswith("[::1]:")
+
+
 def test_a_killed_process_is_noticed_and_the_others_go_on(start: Start) -> None:
     handle = start(Backend(processes=2))
     assert handle.backend.dead() == []

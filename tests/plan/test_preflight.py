@@ -71,8 +71,7 @@ def test_a_refusal_names_limit_need_stock_and_command() -> None:
             LAPTOP,
             ["load.tunnels=60k", "target.via=url", "target.url=ws://10.0.0.1/"],
             "local ports for each source",
-            'name 3 addresses of this host in target.sources, or sysctl -w net.ipv4.ip_local_port_range="1024 '
-            '65535"',
+            'of this host in target.sources, or sysctl -w net.ipv4.ip_local_port_range="1024 65535"',
         ),
         (
             LAPTOP,

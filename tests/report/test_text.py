@@ -96,6 +96,12 @@ def test_cost_is_per_tunnel_where_there_were_no_echoes(tmp_path: Path) -> None:
     assert "tunnels{idle}" not in text
 
 
+def test_memory_per_tunnel_is_told_where_there_are_many(rough: Summary) -> None:
+    rough.tunnels.peak = 10_000
+    rough.driver |= {"base_rss_bytes": 40 * 1024**2, "peak_rss_bytes": 80 * 1024**2}
+    assert "rss=80MiB  4.096KiB per tunnel" in final_text(rough, Path("x"), width=200)
+
+
 def test_markup_in_a_title_is_taken_literally(tmp_path: Path) -> None:
     assert final_text(summary_of(tmp_path, title="[red]x[/red] :smile:"), Path("x")).startswith(
         "[red]x[/red] :smile:"

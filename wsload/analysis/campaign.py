@@ -27,6 +27,7 @@ CAPACITY_FACTS = (
     "run",
 )
 """The columns of ``capacity.csv`` after the axes."""
+ROLE_NAMES = {"driver": "driver", "haproxy": "HAProxy", "backend": "backend"}
 _NO_AXIS = {*CAPACITY_FACTS, "repeat"}
 
 CUT_SHARE = 0.01
@@ -70,7 +71,8 @@ class CampaignInfo:
     via: str
     timers_ms: Mapping[str, int]
     haproxy_version: str
-    cores: int | None
+    host: str
+    """Who shares how many cores; empty where the folder does not say."""
     failed: tuple[Mapping[str, str], ...] = ()
     """The axes of cells without a result."""
 
@@ -120,7 +122,6 @@ def read_campaign(folder: Path) -> tuple[CampaignInfo, list[CellResult]]:
     first = RunFolder(folder / cells[0].run)
     info = first.info
     summary = first.summary()
-    cores = first.environment().get("cores")
     return (
         CampaignInfo(
             title=folder.name,
@@ -132,7 +133,7 @@ def read_campaign(folder: Path) -> tuple[CampaignInfo, list[CellResult]]:
             via=info.via,
             timers_ms=info.timers_ms,
             haproxy_version=str(summary.haproxy.get("version", "")) if summary else "",
-            cores=cores if isinstance(cores, int) else None,
+            host=host_words(first.environment()),
             failed=failed,
         ),
         cells,
@@ -140,18 +141,19 @@ def read_campaign(folder: Path) -> tuple[CampaignInfo, list[CellResult]]:
 
 
 def cell_results(campaign_folder: Path) -> list[CellResult]:
-    """The finished cells in the order of ``capacity.csv``; cells without a ``summary.json`` are left out.
+    """The finished cells in the order of ``capacity.csv``; cells without a result, or cut short, are left out.
 
     Raises :class:`FolderError` when there is no ``capacity.csv``.
     """
     cells = []
     for row in read_capacity(campaign_folder):
         path = campaign_folder / row["run"]
-        if not row["run"] or not (path / layout.SUMMARY).is_file():
+        if not (row["run"] and (path / layout.SUMMARY).is_file()):
             continue
         run = RunFolder(path)
         summary, info = run.summary(), run.info
-        assert summary is not None
+        if summary is None or summary.partial:
+            continue
         cells.append(
             CellResult(
                 axes=_axes(row),
@@ -172,6 +174,16 @@ def cell_results(campaign_folder: Path) -> list[CellResult]:
             )
         )
     return cells
+
+
+def host_words(environment: Mapping[str, Any]) -> str:
+    """From ``environment.json``: ``driver, HAProxy and backend share 2 cores``, or empty."""
+    cores = environment.get("cores")
+    if not cores:
+        return ""
+    *others, last = (ROLE_NAMES.get(role, role) for role in environment.get("shares_host", ROLE_NAMES))
+    who = f"{', '.join(others)} and {last} share" if others else f"{last} alone has"
+    return f"{who} {cores} cores" if cores > 1 else f"{who} 1 core"
 
 
 def axis_kind(values: Sequence[str]) -> AxisKind:

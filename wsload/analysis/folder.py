@@ -22,6 +22,8 @@ T = TypeVar("T")
 
 INTERRUPTED = "interrupted"
 """The action that a run writes when a signal ended it early."""
+EXITS = {"haproxy_exited": "HAProxy", "backend_exited": "the backend"}
+"""The actions that a run writes when a part of the system ended unasked; it drains at once."""
 
 
 class DisconnectRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,9 +147,9 @@ class RunFolder:
         return self._whole_file(layout.SUMMARY, Summary)
 
     def hold_end_s(self) -> float:
-        """When the hold ended, in seconds since the run's start: as planned, or at an interruption before."""
-        interrupted_s = [action.t_s for action in self.actions() if action.action == INTERRUPTED]
-        return min([self.info.ramp_s + self.info.hold_s, *interrupted_s])
+        """When the hold ended, in seconds since the run's start: as planned, or when the run had to drain."""
+        ended_s = [action.t_s for action in self.actions() if action.action in (INTERRUPTED, *EXITS)]
+        return min([self.info.ramp_s + self.info.hold_s, *ended_s])
 
     def ended_early(self, last_t_s: float) -> bool:
         """Whether the run was cut short, ``last_t_s`` being its last interval's end; read the files first."""

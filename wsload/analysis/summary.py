@@ -10,7 +10,15 @@ from wsload.analysis.slo import Counts, counter_of, histogram_of, judge, verdict
 from wsload.analysis.validity import Observed, judge_validity
 from wsload.profile.model import HISTOGRAM_METRICS, Profile
 from wsload.record.histogram import Histogram
-from wsload.record.layout import SUMMARY_SCHEMA, IntervalLine, RunInfo, Summary, TunnelsPart, VerdictPart
+from wsload.record.layout import (
+    SUMMARY_SCHEMA,
+    ActionLine,
+    IntervalLine,
+    RunInfo,
+    Summary,
+    TunnelsPart,
+    VerdictPart,
+)
 from wsload.record.outcome import Phase
 from wsload.units import NS_PER_MS
 
@@ -18,20 +26,19 @@ PERCENTILES = {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p99.9": 99.9
 ALL = "all"
 """The cohort that stands for all of them in ``Summary.metrics``."""
 BOUNDARY_SLACK = 0.02
-"""Share of an interval by which a reading may lie past a phase's end and still count to it."""
+"""Share of an interval by which an interval's end may lie past the hold's and still count to it."""
 FAILED_PREFIX = "handshake_failed:"
 
 
 class CpuMeter:
     """CPU used between first and last readings, in all and within the hold, per process and together.
 
-    A reading below the one before it is of a new process: it starts anew.
+    A stretch between two readings that reaches over the hold's edge counts to it in proportion. A reading
+    below the one before it is of a new process: it starts anew.
     """
 
     def __init__(self, info: RunInfo, hold_end_s: float) -> None:
-        slack_s = BOUNDARY_SLACK * info.interval_s
-        self._hold_from_s = info.ramp_s - slack_s
-        self._hold_to_s = hold_end_s + slack_s
+        self._hold_from_s, self._hold_to_s = info.ramp_s, hold_end_s
         self._last: dict[int, tuple[float, float]] = {}
         self.total_s = 0.0
         self.hold_s: dict[int, float] = {}
@@ -45,9 +52,11 @@ class CpuMeter:
         if used_s < 0 or t_s <= before_s:
             return
         self.total_s += used_s
-        if before_s >= self._hold_from_s and t_s <= self._hold_to_s:
-            self.hold_s[process] = self.hold_s.get(process, 0.0) + used_s
-            self.hold_span_s[process] = self.hold_span_s.get(process, 0.0) + t_s - before_s
+        within_s = min(t_s, self._hold_to_s) - max(before_s, self._hold_from_s)
+        if within_s > 0:
+            share = within_s / (t_s - before_s)
+            self.hold_s[process] = self.hold_s.get(process, 0.0) + used_s * share
+            self.hold_span_s[process] = self.hold_span_s.get(process, 0.0) + within_s
 
     def figures(self) -> dict[str, Any]:
         """``cpu_s`` and ``hold`` of the summary."""
@@ -146,7 +155,7 @@ def summarise(folder: RunFolder, profile: Profile) -> Summary:
     Raises:
         FolderError: a file cannot be understood.
     """
-    info, hold_end_s = folder.info, folder.hold_end_s()
+    info, actions, hold_end_s = folder.info, folder.actions(), folder.hold_end_s()
     totals, haproxy = IntervalTotals(info, hold_end_s), HaproxyTotals(info, hold_end_s)
     for line in folder.intervals():
         totals.add(line)
@@ -162,14 +171,14 @@ def summarise(folder: RunFolder, profile: Profile) -> Summary:
         lag_p99_ms=lag_p99_ms,
         worker_cpu=totals.cpu["driver"].hold_shares(),
         missing_workers=totals.missing,
-        dropped_logs=haproxy.dropped_logs,
+        lost_logs=haproxy.dropped_logs + _detail(actions, "haproxy_log", "lost"),
         behind_ms=totals.behind_ms,
         sent=sum(hold_counters.get("sent", {}).values()),
         unsent=sum(hold_counters.get("unsent", {}).values()),
         intervals=totals.intervals,
         partial=partial,
     )
-    validity, reasons = judge_validity(info, observed, folder.actions())
+    validity, reasons = judge_validity(info, observed, actions)
     counters = _counters(merged, tuple(Phase))
     return Summary(
         schema=SUMMARY_SCHEMA,
@@ -191,6 +200,7 @@ def summarise(folder: RunFolder, profile: Profile) -> Summary:
         driver={
             "workers": info.workers,
             **_process_figures(totals, "driver"),
+            "base_rss_bytes": _detail(actions, "workers_ready", "rss_bytes"),
             "lag_p99_ms": _rounded(lag_p99_ms),
         },
         backend=_process_figures(totals, "backend"),
@@ -269,6 +279,11 @@ def _disconnects(folder: RunFolder) -> dict[str, dict[str, int]]:
         by_cause = counts.setdefault(row.cohort, {})
         by_cause[row.cause] = by_cause.get(row.cause, 0) + 1
     return {cohort: dict(sorted(by_cause.items())) for cohort, by_cause in sorted(counts.items())}
+
+
+def _detail(actions: Iterable[ActionLine], name: str, key: str) -> int:
+    """A number that actions of that name carry, added up; 0 where there are none."""
+    return sum(int(action.detail.get(key, 0)) for action in actions if action.action == name)
 
 
 def _process_figures(totals: IntervalTotals, role: str) -> dict[str, Any]:

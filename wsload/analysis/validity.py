@@ -6,6 +6,7 @@ Distinct from the SLOs: a system that fails is a result, a generator that fails 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from wsload.analysis.folder import EXITS, INTERRUPTED
 from wsload.record.layout import ActionLine, RunInfo
 from wsload.record.outcome import Validity
 from wsload.units import NS_PER_MS, format_count, format_duration, format_share
@@ -28,7 +29,8 @@ class Observed:
     """Driver worker -> share of a core over the hold."""
     missing_workers: Mapping[int, int] = field(default_factory=dict)
     """Worker -> intervals of ramp and hold for which it sent nothing."""
-    dropped_logs: int = 0
+    lost_logs: int = 0
+    """Dropped by HAProxy or in our receive buffer."""
     behind_ms: float = 0.0
     """How late the most overdue event of ramp and hold was."""
     sent: int = 0
@@ -78,8 +80,8 @@ def _lag(info: RunInfo, observed: Observed, _: Sequence[ActionLine]) -> list[Fin
 
 def _lost_workers(_info: RunInfo, observed: Observed, actions: Sequence[ActionLine]) -> list[Finding]:
     lost = {
-        action.detail.get("worker"): f"driver worker {action.detail.get('worker', '?')} was lost at "
-        f"{action.t_s:.1f} s and its tunnels with it; see its messages above, and run again"
+        action.detail.get("worker"): f"{action.detail.get('reason', 'a driver worker was lost')} at "
+        f"{action.t_s:.1f} s, and its tunnels with it; find out why (out of memory, killed) and run again"
         for action in actions
         if action.action == "worker_lost"
     }
@@ -92,22 +94,16 @@ def _lost_workers(_info: RunInfo, observed: Observed, actions: Sequence[ActionLi
     return [(Validity.INVALID, reason) for reason in (*lost.values(), *silent)]
 
 
-_EXITED = {
-    "haproxy_exited": "HAProxy ended unasked",
-    "backend_exited": "the backend ended unasked",
-}
-
-
 def _exits(_info: RunInfo, _observed: Observed, actions: Sequence[ActionLine]) -> list[Finding]:
     findings = []
     for action in actions:
-        if action.action in _EXITED:
-            code = action.detail.get("code", action.detail.get("returncode"))
+        if action.action in EXITS:
+            code = action.detail.get("returncode")
             status = "" if code is None else f" with status {code}"
             findings.append(
                 (
                     Validity.INVALID,
-                    f"{_EXITED[action.action]}{status} at {action.t_s:.1f} s; "
+                    f"{EXITS[action.action]} ended unasked{status} at {action.t_s:.1f} s; "
                     "find out why (out of memory, killed, crashed) and run again",
                 )
             )
@@ -125,14 +121,14 @@ def _busy(info: RunInfo, observed: Observed, _: Sequence[ActionLine]) -> list[Fi
     ]
 
 
-def _dropped_logs(_info: RunInfo, observed: Observed, _: Sequence[ActionLine]) -> list[Finding]:
-    if observed.dropped_logs <= 0:
+def _lost_logs(_info: RunInfo, observed: Observed, _: Sequence[ActionLine]) -> list[Finding]:
+    if observed.lost_logs <= 0:
         return []
     return [
         (
             Validity.SUSPECT,
-            f"HAProxy dropped {_plural(observed.dropped_logs, 'log line')}, so disconnects lack its side of "
-            "the story; raise the queue: sysctl -w net.unix.max_dgram_qlen=4096",
+            f"{_plural(observed.lost_logs, 'line')} of HAProxy's log did not arrive, so disconnects lack its "
+            "side of the story; raise the queue: sysctl -w net.unix.max_dgram_qlen=4096",
         )
     ]
 
@@ -140,7 +136,7 @@ def _dropped_logs(_info: RunInfo, observed: Observed, _: Sequence[ActionLine]) -
 def _partial(info: RunInfo, observed: Observed, actions: Sequence[ActionLine]) -> list[Finding]:
     if not observed.partial:
         return []
-    signals = [action for action in actions if action.action == "interrupted"]
+    signals = [action for action in actions if action.action == INTERRUPTED]
     when = f"at {signals[0].t_s:.1f} s" if signals else "before its end"
     planned = format_duration((info.ramp_s + info.hold_s + info.drain_s) * 1e9)
     return [
@@ -199,7 +195,7 @@ CHECKS: tuple[Check, ...] = (
     _busy,
     _behind,
     _unsent,
-    _dropped_logs,
+    _lost_logs,
     _few_intervals,
 )
 

@@ -121,7 +121,11 @@ def _listeners(port: int | None, index: int, count: int, first_ip: str) -> list[
             f"backend.port: process {index} would listen on {number}, over {_MAX_PORT}; "
             "use a lower port, or --set backend.port=auto"
         )
-    return [(str(ipaddress.ip_address(first_ip) + offset), number) for offset in range(count)]
+    try:
+        first = ipaddress.ip_address(first_ip)
+    except ValueError:
+        raise BackendError(f'backend: "{first_ip}" is no IP address; write one, such as 127.0.0.1') from None
+    return [(str(first + offset), number) for offset in range(count)]
 
 
 async def _listening(child: Child) -> list[str]:

@@ -6,7 +6,6 @@ this side ended it first, a :class:`Lingering` until the client's FIN. It has no
 
 import asyncio
 import math
-import os
 import resource
 import socket
 import time
@@ -244,9 +243,8 @@ class Server:
 
     def report(self) -> Report:
         """The counters so far."""
-        times = os.times()
         return Report(
-            cpu_s=times.user + times.system,
+            cpu_s=time.process_time(),
             rss_bytes=_rss_bytes(),
             connections=self.connections,
             tunnels=self.tunnels,

@@ -64,6 +64,8 @@ class Worker:
         self._opens_ns = self.assignment.opens_ns
         self._attaching: set[asyncio.Task[None]] = set()
         """Holds the tasks that give sockets their transports, as the loop itself does not."""
+        self._connecting: dict[int, socket.socket] = {}
+        """Sockets whose connection did not stand at once, by tunnel index."""
         self._deadlines: deque[tuple[int, Tunnel, State]] = deque()
         """Ascending: when a tunnel must have left the state it is in."""
         self._disconnects: list[Disconnect] = []
@@ -187,19 +189,17 @@ class Worker:
         cohort.connecting += 1
         self._await(tunnel, now_ns)
         if not self._attach_if_connected(tunnel, sock):
+            self._connecting[index] = sock
             opening.when_connected(self._loop, sock, lambda error: self._connected(tunnel, sock, error))
 
     def _connected(self, tunnel: Tunnel, sock: socket.socket, error: OSError | None) -> None:
-        if tunnel.state is State.ENDED:
-            sock.close()
-        elif error is not None:
-            sock.close()
-            self.handshake_failed(tunnel, opening.failure_reason(error), monotonic_ns())
-            self._drop(tunnel)
-        elif not self._attach_if_connected(tunnel, sock):
-            sock.close()
-            self.handshake_failed(tunnel, "reset", monotonic_ns())
-            self._drop(tunnel)
+        del self._connecting[tunnel.index]
+        if error is None and self._attach_if_connected(tunnel, sock):
+            return
+        sock.close()
+        reason = "reset" if error is None else opening.failure_reason(error)
+        self.handshake_failed(tunnel, reason, monotonic_ns())
+        tunnel.state = State.ENDED
 
     def _attach_if_connected(self, tunnel: Tunnel, sock: socket.socket) -> bool:
         address = opening.local_address(sock)
@@ -320,6 +320,10 @@ class Worker:
     def _drop(self, tunnel: Tunnel) -> None:
         """A tunnel that failed before its end was seen: nothing of it may be heard any more."""
         tunnel.state = State.ENDED
+        sock = self._connecting.pop(tunnel.index, None)
+        if sock is not None:
+            self._loop.remove_writer(sock)
+            sock.close()
         if tunnel.transport is not None:
             tunnel.transport.abort()
 

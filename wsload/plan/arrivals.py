@@ -103,7 +103,7 @@ class EvenSchedule(MessageSchedule):
     def _running_number(self, time_ns: int) -> int:
         """Of the first message due at ``time_ns`` or later."""
         cycle, phase_ns = divmod(time_ns, self._period_ns)
-        return cycle * len(self._order) + int(np.searchsorted(self._phase_ns, phase_ns, side="left"))
+        return cycle * len(self._order) + int(self._phase_ns.searchsorted(phase_ns))
 
     def _between(self, start_ns: int, until_ns: int) -> Window:
         numbers = np.arange(self._running_number(start_ns), self._running_number(until_ns), dtype=np.int64)
@@ -145,11 +145,13 @@ class PoissonSchedule(MessageSchedule):
         return due_ns[open_by_then], tunnel[open_by_then]
 
     def _between(self, start_ns: int, until_ns: int) -> Window:
-        parts = [(self._due_ns, self._tunnel)]
-        while self._drawn_to_ns < until_ns:
-            parts.append(self._draw())
-        due_ns = np.concatenate([part[0] for part in parts])
-        tunnel = np.concatenate([part[1] for part in parts])
-        cut = int(np.searchsorted(due_ns, until_ns, side="left"))
-        self._due_ns, self._tunnel = due_ns[cut:], tunnel[cut:]
-        return due_ns[:cut], tunnel[:cut]
+        if self._drawn_to_ns < until_ns:
+            parts = [(self._due_ns, self._tunnel)]
+            while self._drawn_to_ns < until_ns:
+                parts.append(self._draw())
+            self._due_ns = np.concatenate([part[0] for part in parts])
+            self._tunnel = np.concatenate([part[1] for part in parts])
+        cut = int(self._due_ns.searchsorted(until_ns))
+        window = self._due_ns[:cut], self._tunnel[:cut]
+        self._due_ns, self._tunnel = self._due_ns[cut:], self._tunnel[cut:]
+        return window

@@ -198,21 +198,23 @@ def _driver_ports(plan: Plan, machine: Machine) -> Iterator[Check]:
 
 
 def _haproxy_ports(plan: Plan, machine: Machine) -> Iterator[Check]:
-    """Toward the embedded backend each process has a source address of its own; elsewhere they share one."""
+    """Toward loopback each process has a source address of its own; elsewhere they share one."""
     profile = plan.profile
     if profile.target.via is not Via.HAPROXY:
         return
-    if profile.backend.mode is BackendMode.EMBEDDED:
-        needed = _ceil(_ceil(profile.load.tunnels, profile.haproxy.processes), plan.backend_listeners)
-    else:
-        needed = _ceil(profile.load.tunnels, len(profile.backend.servers))
-    servers = _ceil(profile.load.tunnels, ports_of(machine))
+    embedded = profile.backend.mode is BackendMode.EMBEDDED
+    servers = profile.backend.servers
+    addresses = plan.backend_listeners if embedded else len(servers)
+    on_loopback = embedded or all(server.startswith("127.") for server in servers)
+    own_sources = profile.haproxy.processes if on_loopback else 1
+    needed = _ceil(_ceil(profile.load.tunnels, own_sources), addresses)
+    enough = _ceil(needed * addresses, ports_of(machine))
     yield Check(
         name="HAProxy's ports toward each backend address",
         needed=needed,
         available=ports_of(machine),
         unit="ports",
-        remedy=f"name {servers} addresses in backend.servers, or {_sysctl_ports()}",
+        remedy=f"name {enough} addresses in backend.servers, or {_sysctl_ports()}",
     )
 
 

@@ -66,7 +66,7 @@ HAPROXY: Keys = {
     "port": Key("port", _PORT),
     "maxconn": Key("maxconn", count(5000)),
     "threads": Key("threads", count(1)),
-    "processes": Key("processes", count(1, most=1000)),
+    "processes": Key("processes", count(1, most=254)),  # each has a source address in 127.0.1.0/24
 }
 TIMEOUTS: Keys = {name: Key(name, haproxy_timeout) for name in TIMEOUT_NAMES}
 BACKEND: Keys = {

@@ -154,11 +154,12 @@ def draw_causes(axes: Axes, groups: Sequence[tuple[str, Sequence[CellResult]]]) 
                 label=label,
             )
             bottom = bottom + height
-    for place, total in enumerate(bottom):
+    crowded = len(groups) > _MOST_VALUES
+    for place, total in enumerate(bottom) if not crowded else ():
         axes.annotate(
             f"{total:,.0f}", (place, total), (0, 3), textcoords="offset points", ha="center", fontsize=9
         )
-    axes.set_xticks(range(len(groups)), [text for text, _ in groups])
+    axes.set_xticks(range(len(groups)), [text for text, _ in groups], fontsize=7.5 if crowded else 10)
     axes.set_xlim(-0.6, len(groups) - 0.4)
     axes.set_ylim(0, float(bottom.max()) * 1.1)
     axes.grid(visible=False, axis="x")

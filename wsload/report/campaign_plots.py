@@ -91,8 +91,7 @@ def campaign_caption(cells: Sequence[CellResult], info: CampaignInfo) -> Caption
         [f"Without a result: {', '.join(_words(axes) for axes in info.failed)}"] if info.failed else []
     )
     footer = [f"{len(cells) - len(doubtful)} of {len(cells)} cells valid"]
-    footer += [f"driver, HAProxy and backend share {info.cores} cores"] if info.cores else []
-    return Caption(setting, (*footer, info.title), ". ".join(warnings))
+    return Caption(setting, tuple(filter(None, (*footer, info.host, info.title))), ". ".join(warnings))
 
 
 def _words(axes: Mapping[str, str]) -> str:

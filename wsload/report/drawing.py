@@ -39,7 +39,6 @@ from wsload.report.style import (
 PERCENTILES = (0.0, 50.0, 90.0, 99.0, 99.9, 99.99, 99.999, 99.9999)
 """The labels of a percentile axis."""
 _PHASE_FILL = {Phase.OPEN: "#d6e4f0", Phase.HOLD: "#ffffff", Phase.DRAIN: "#e9e4dc"}
-_ROLE_NAMES = {"driver": "driver", "haproxy": "HAProxy", "backend": "backend"}
 _FAR = 30.0
 """A timer beyond this multiple of the longest value is named, not drawn: it would squeeze the data."""
 _NEAR = 0.02
@@ -256,11 +255,6 @@ def cause_words(cause: str) -> str:
     """``peer_fin`` -> ``peer FIN``."""
     words = cause.replace("_", " ")
     return words.replace("haproxy", "HAProxy").replace(" fin", " FIN")
-
-
-def role_name(role: str) -> str:
-    """``haproxy`` -> ``HAProxy``."""
-    return _ROLE_NAMES.get(role, role)
 
 
 def spread_edges(values_s: Floats, bins: int = 44) -> tuple[Floats, bool]:

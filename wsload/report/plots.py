@@ -11,9 +11,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from wsload.analysis.campaign import ROLE_NAMES, host_words
 from wsload.analysis.folder import RunFolder
 from wsload.record import layout
-from wsload.record.layout import RunInfo
+from wsload.record.layout import ActionLine, RunInfo
 from wsload.record.outcome import Cause, Phase, Validity
 from wsload.report.drawing import (
     Curve,
@@ -26,7 +27,6 @@ from wsload.report.drawing import (
     draw_phases,
     draw_tunnels,
     group_timers,
-    role_name,
 )
 from wsload.report.series import (
     OVER_TIME_METRICS,
@@ -64,8 +64,9 @@ _LATENCY_DASHES: dict[str, tuple[str, Dash]] = {
     "ping_rtt": ("ping RTT", (0.0, (6.0, 1.5, 1.2, 1.5))),
 }
 _OPENING_METRICS = ("connect", "upgrade", "handshake")
-_ROLES = ("driver", "haproxy", "backend")
 _MOST_BANDS = 6
+_NO_EVENTS = {"workers_ready", "haproxy_log"}
+"""Actions that carry figures of the run, but changed nothing."""
 _TIMER_ROWS, _ACTION_ROWS = 2, 2
 """Rows of labels above the axes."""
 
@@ -103,7 +104,6 @@ def run_caption(folder: RunFolder) -> Caption:
         f"maxconn {info.maxconn:,}" if info.maxconn else "",
         f"ramp {duration_text(info.ramp_s)}, hold {duration_text(info.hold_s)}",
     )
-    cores = environment.get("cores")
     validity = summary.verdict.validity if summary else "not judged"
     warnings = []
     if summary is None or summary.partial:
@@ -111,8 +111,8 @@ def run_caption(folder: RunFolder) -> Caption:
     if summary and summary.verdict.validity != Validity.VALID:
         warnings.append(f"{summary.verdict.validity.upper()}: {'; '.join(summary.verdict.reasons)}")
     footer = [f"validity: {validity}", f"{info.workers} driver process{'es' if info.workers > 1 else ''}"]
-    footer += [f"driver, HAProxy and backend share {cores} cores"] if cores else []
-    return Caption(setting, (*footer, info.started), ". ".join(warnings))
+    footer += [host_words(environment), info.started]
+    return Caption(setting, tuple(filter(None, footer)), ". ".join(warnings))
 
 
 def _looks(info: RunInfo) -> dict[str, Look]:
@@ -248,11 +248,11 @@ def _resources(folder: RunFolder, data: RunData, caption: Caption) -> Figure:
     figure, (cpu_axes, rss_axes) = _time_figure("Resources", caption, (2.5, 2.1), folder)
     cpu, rss = [], []
     t_s = np.array(data.t_s)
-    for number, role in enumerate(_ROLES):
+    for number, role in enumerate(ROLE_NAMES):
         keys = [key for key in data.cpu_s if key[0] == role]
         if not keys:
             continue
-        label = role_name(role) + (f" ({len(keys)} processes)" if len(keys) > 1 else "")
+        label = ROLE_NAMES[role] + (f" ({len(keys)} processes)" if len(keys) > 1 else "")
         shares = np.array([cpu_shares(data.t_s, data.cpu_s[key]) for key in keys])
         bytes_ = np.array([[data.rss_bytes[key].get(t, np.nan) for t in data.t_s] for key in keys])
         cpu.append(Line(label, look_of(number), t_s, _sum(shares)))
@@ -274,11 +274,16 @@ def _sum(rows: Floats) -> Floats:
     return np.where(np.isnan(rows).all(axis=0), np.nan, np.nansum(rows, axis=0))
 
 
+def _events(folder: RunFolder) -> list[ActionLine]:
+    """What happened to the system under load: not the preparations, nor mere figures."""
+    return [action for action in folder.actions() if action.t_s > 0 and action.action not in _NO_EVENTS]
+
+
 def _time_figure(
     title: str, caption: Caption, heights_in: Sequence[float], folder: RunFolder
 ) -> tuple[Figure, list[Axes]]:
     """Panels over time, with room for the phases and the actions."""
-    rows = 1 + min(len(folder.actions()), _ACTION_ROWS)
+    rows = 1 + min(len(_events(folder)), _ACTION_ROWS)
     return new_figure(title, caption, panel_heights_in=heights_in, mark_rows=rows)
 
 
@@ -287,7 +292,7 @@ def _time_frame(panels: Sequence[Axes], folder: RunFolder, data: RunData) -> Non
     spans = phase_spans(data.t_s, data.phases, folder.info)
     draw_phases(panels, spans)
     panels[-1].set_xlabel("time since start (s)")
-    marks = [Mark(action.t_s, action.action.replace("_", " ")) for action in folder.actions()]
+    marks = [Mark(action.t_s, action.action.replace("_", " ")) for action in _events(folder)]
     if spans:
         unnamed = draw_marks(panels[0], marks, rows=_ACTION_ROWS, first_row=1)
         for axes in panels[1:]:

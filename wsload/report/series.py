@@ -116,7 +116,7 @@ def phase_spans(t_s: Sequence[float], phases: Sequence[Phase], info: RunInfo) ->
             starts[phase] = plan_s if before_s - 1e-9 <= plan_s <= end_s else before_s
         before_s = end_s
     ends = [*list(starts.values())[1:], before_s]
-    return [PhaseSpan(phase, start, end) for (phase, start), end in zip(starts.items(), ends, strict=True)]
+    return [PhaseSpan(phase, start, end) for (phase, start), end in zip(starts.items(), ends, strict=False)]
 
 
 def cpu_shares(t_s: Sequence[float], cpu_s: Mapping[float, float]) -> Floats:

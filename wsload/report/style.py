@@ -146,9 +146,8 @@ def new_figure(
     marks_in = MARK_ROW_IN * mark_rows
     above_in = [0.16 + (0.0 if share_x and panel else marks_in) for panel in range(count)]
     own_x_in = 0.0 if share_x else _XLABEL_IN
-    total_in = (
-        head_in + _FOOT_IN + _XLABEL_IN + sum(panel_heights_in) + sum(above_in) + own_x_in * (count - 1)
-    )
+    foot_in = _FOOT_IN + _XLABEL_IN + _LINE_IN * (tick_lines - 1) + own_x_in * (count - 1)
+    total_in = head_in + sum(above_in) + sum(panel_heights_in) + foot_in
     figure = Figure(figsize=(_WIDTH_IN, total_in))
     left = 0.22 / _WIDTH_IN
     figure.text(left, 1 - 0.36 / total_in, title, fontsize=15, fontweight="bold")

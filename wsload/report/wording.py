@@ -23,6 +23,8 @@ STATISTICS = {"avg": "mean", **{name: name for name in PERCENTILES}, "max": "max
 
 OPENING_METRICS = ("connect", "upgrade", "handshake")
 END_METRICS = ("tunnel_age", "idle_at_disconnect")
+MANY_TUNNELS = 1000
+"""From here on, memory per tunnel is more than noise."""
 ROLE_WORDS = {"haproxy": "HAProxy", "driver": "driver", "backend": "backend"}
 
 
@@ -190,6 +192,10 @@ def role_rows(summary: Summary) -> list[Row]:
         if role != "haproxy" and cost_ns and baseline:
             cells.append(("", f"{cost_ns / baseline:.2f} x HAProxy's"))
         cells.append(("rss", format_size(part["peak_rss_bytes"])))
+        base_bytes = part.get("base_rss_bytes", 0)
+        if base_bytes and summary.tunnels.peak >= MANY_TUNNELS:
+            each_bytes = max(part["peak_rss_bytes"] - base_bytes, 0) / summary.tunnels.peak
+            cells.append(("", f"{format_size(each_bytes)} per tunnel"))
         rows.append(Row(ROLE_WORDS[role], (*cells, *_extra(role, part))))
     return rows
 

@@ -1,0 +1,35 @@
+# Everything a fresh Debian or Ubuntu machine needs. `make run` and `make test` do all set-up themselves.
+
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: run test lint bench clean haproxy
+
+run: $(STAMP) haproxy  ## the main job: a timeout campaign through real HAProxy, about two minutes
+	$(BIN)/wsload campaign quickstart
+
+test: $(STAMP) haproxy lint  ## all checks and all tests
+	$(BIN)/pytest
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(STAMP) haproxy  ## what the driver costs beside HAProxy, JSON on stdout
+	$(BIN)/python benchmarks/driver_cost.py
+
+haproxy:
+	@PATH="$$PATH:/usr/sbin:/usr/local/sbin" .ci/install-packages haproxy:haproxy
+
+$(STAMP): pyproject.toml
+	@.ci/install-packages venv-of:$(PYTHON)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,109 @@
+import asyncio
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wsload.clock import MonotonicClock
+from wsload.driver.scheduler import Agenda, Every, Listed, Scheduler
+from wsload.units import NS_PER_MS
+
+
+def listed(*due_ns: int) -> Listed:
+    return Listed(np.array(due_ns, dtype=np.int64), np.arange(len(due_ns), dtype=np.int32))
+
+
+def ignore(index: int, due_ns: int) -> None:
+    """An action that does nothing."""
+
+
+def test_a_list_hands_out_each_entry_once_and_in_its_window() -> None:
+    source = listed(0, 10, 10, 25)
+    assert source.window(10)[0].tolist() == [0]
+    assert source.window(20)[1].tolist() == [1, 2]
+    assert source.window(20)[0].tolist() == []
+    assert source.window(100)[0].tolist() == [25]
+
+
+def test_a_period_is_due_at_its_multiples() -> None:
+    source = Every(10)
+    assert source.window(10)[0].tolist() == []
+    assert source.window(31)[0].tolist() == [10, 20, 30]
+    assert source.window(41)[1].tolist() == [4]
+
+
+def test_a_period_that_begins_late_skips_what_is_past() -> None:
+    assert Every(10, last_ns=25).window(41)[0].tolist() == [30, 40]
+
+
+@given(st.lists(st.lists(st.integers(0, 1000)), max_size=4), st.lists(st.integers(1, 1100), max_size=6))
+def test_an_agenda_gives_everything_once_and_in_order(due: list[list[int]], cuts: list[int]) -> None:
+    agenda = Agenda()
+    for times in due:
+        agenda.add(listed(*sorted(times)), ignore)
+    handed = [time for until in [*sorted(cuts), 1101] for time in agenda.advance(until)[0]]
+    assert handed == sorted(time for times in due for time in times)
+
+
+def test_of_equal_times_the_earlier_source_goes_first() -> None:
+    agenda = Agenda()
+
+    def first(index: int, due_ns: int) -> None: ...
+
+    def second(index: int, due_ns: int) -> None: ...
+
+    agenda.add(listed(5), first)
+    agenda.add(listed(5), second)
+    assert agenda.advance(6)[1] == [first, second]
+
+
+def test_a_scheduler_acts_in_order_and_never_early() -> None:
+    clock = MonotonicClock()
+    seen: list[tuple[int, int, int]] = []
+
+    async def scenario() -> None:
+        done = asyncio.get_running_loop().create_future()
+        scheduler = Scheduler(asyncio.get_running_loop(), ignore_window)
+
+        def act(index: int, due_ns: int) -> None:
+            seen.append((index, due_ns, clock.now_ns()))
+            if len(seen) == 40:
+                done.set_result(None)
+
+        times_ns = [number * NS_PER_MS for number in range(40)]
+        scheduler.agenda.add(listed(*times_ns), act)
+        scheduler.start(clock.now_ns())
+        await done
+        scheduler.stop()
+
+    asyncio.run(scenario())
+    assert [index for index, _, _ in seen] == list(range(40))
+    assert all(at_ns >= due_ns for _, due_ns, at_ns in seen)
+
+
+def ignore_window(now_ns: int) -> None:
+    """Housekeeping that does nothing."""
+
+
+def test_a_replanned_scheduler_forgets_what_was_laid_out() -> None:
+    clock = MonotonicClock()
+    seen: list[str] = []
+
+    async def scenario() -> None:
+        done = asyncio.get_running_loop().create_future()
+        scheduler = Scheduler(asyncio.get_running_loop(), ignore_window)
+        start_ns = clock.now_ns()
+
+        def switch(index: int, due_ns: int) -> None:
+            scheduler.agenda.clear()
+            scheduler.agenda.add(listed(3 * NS_PER_MS), lambda index, due_ns: done.set_result(None))
+            scheduler.replan(due_ns)
+
+        scheduler.agenda.add(listed(NS_PER_MS), switch)
+        scheduler.agenda.add(listed(2 * NS_PER_MS), lambda index, due_ns: seen.append("old"))
+        scheduler.start(start_ns)
+        await done
+        scheduler.stop()
+
+    asyncio.run(scenario())
+    assert seen == []
