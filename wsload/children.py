@@ -9,6 +9,7 @@ Ctrl-C reaches the parent only. Nothing of this leaves a file anywhere: a child'
 import asyncio
 import contextlib
 import ctypes
+import functools
 import os
 import signal
 import socket
@@ -28,8 +29,10 @@ _LENGTH_BYTES = 4
 Incoming = TypeVar("Incoming")
 
 
-def _die_with_parent() -> None:
+def _die_with_parent(parent_pid: int) -> None:
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent_pid:  # it died before the kernel knew
+        os._exit(1)
 
 
 class Channel(Generic[Incoming]):
@@ -129,8 +132,8 @@ def start(arguments: Sequence[str], pass_fds: Sequence[int] = ()) -> Process:
             stderr=stderr_fd,
             pass_fds=pass_fds,
             start_new_session=True,
-            # Runs between fork and exec; safe, as it is one system call through an already loaded libc.
-            preexec_fn=_die_with_parent,
+            # Runs between fork and exec; safe, as it is two system calls through an already loaded libc.
+            preexec_fn=functools.partial(_die_with_parent, os.getpid()),
         )
     except BaseException:
         os.close(stderr_fd)
@@ -148,9 +151,13 @@ class PythonChild(Generic[Incoming]):
     async def spawn(cls, module: str, incoming_type: Any, name: str) -> "PythonChild[Incoming]":
         """Run ``python -m module FD``; the child opens its end with :func:`parent_channel`."""
         ours, theirs = socket.socketpair()
-        with theirs:
-            process = start([sys.executable, "-m", module, str(theirs.fileno())], [theirs.fileno()])
-        channel: Channel[Incoming] = await Channel.open(ours, incoming_type)
+        with contextlib.ExitStack() as undo:
+            undo.callback(ours.close)
+            with theirs:
+                process = start([sys.executable, "-m", module, str(theirs.fileno())], [theirs.fileno()])
+            undo.callback(process.close)
+            channel: Channel[Incoming] = await Channel.open(ours, incoming_type)
+            undo.pop_all()
         return cls(process, channel, name)
 
     async def expect(self) -> Incoming:

@@ -41,6 +41,10 @@ class HaproxyError(WsloadError):
     """HAProxy is missing, rejects its configuration, or does not start."""
 
 
+class HaproxyConfigError(HaproxyError):
+    """HAProxy rejects its configuration; the text names the file, which is kept."""
+
+
 class BackendError(WsloadError):
     """The embedded backend does not start."""
 

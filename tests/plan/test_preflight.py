@@ -123,8 +123,7 @@ def test_typing_the_remedy_helps(tunnels: int, processes: int, nofile: int, maxc
     overrides += [f"haproxy.maxconn={maxconn}"] if maxconn else []
     for check in failed(on, *overrides):
         typed = re.findall(r"--set (\S+=\d+)", check.remedy)
-        counts = [int(each.split("=")[1]) for each in typed if "processes" in each]
-        if check.name.startswith("descriptors of each") and max(counts, default=1) <= 1000:
+        if check.name.startswith("descriptors of each") and typed:
             assert check.name not in [again.name for again in failed(on, *overrides, *typed)]
 
 

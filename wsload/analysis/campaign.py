@@ -141,7 +141,7 @@ def read_campaign(folder: Path) -> tuple[CampaignInfo, list[CellResult]]:
 
 
 def cell_results(campaign_folder: Path) -> list[CellResult]:
-    """The finished cells in the order of ``capacity.csv``; cells without a result, or cut short, are left out.
+    """The cells that ran to their end, in the order of ``capacity.csv``; others are left out.
 
     Raises :class:`FolderError` when there is no ``capacity.csv``.
     """

@@ -16,16 +16,18 @@ from wsload.errors import ExitCode, FolderError, InterruptedRunError, RecordingE
 from wsload.record import layout
 from wsload.record.layout import Summary
 from wsload.record.outcome import Validity
-from wsload.report.live import Progress
-from wsload.run.folder import FolderWriter, default_folder
+from wsload.run.folder import DEFAULT_BASE, FolderWriter, recording_error
+from wsload.run.progress import ProgressListener
 from wsload.run.session import RunResult, run
 from wsload.units import NS_PER_S, format_duration
 
 _OVERHEAD_S = 2.0
 """First guess of what a cell takes beyond its phases; measured from the first cell on."""
 
+_ERROR = "error.txt"
+"""In a cell's folder: why it has no result."""
+
 CellListener = Callable[[Cell, RunResult | WsloadError], None]
-ProgressListener = Callable[[Progress], None]
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -52,44 +54,52 @@ class _Identity(msgspec.Struct):
     cells: int
 
 
-def choose_folder(campaign: Campaign, cells: Sequence[Cell], base: Path = Path("results")) -> Path:
-    """The latest unfinished folder of this very campaign below ``base``, else a new one."""
-    known = sorted(base.glob(f"*/{layout.CAMPAIGN}"), reverse=True)
-    for file in known:
+def unfinished_folder(campaign: Campaign, cells: Sequence[Cell], base: Path = DEFAULT_BASE) -> Path | None:
+    """The latest folder below ``base`` of this very campaign that lacks a cell; None if there is none."""
+    for file in sorted(base.glob(f"*/{layout.CAMPAIGN}"), reverse=True):
         folder = file.parent
         if _belongs(folder, campaign) and any(finished(folder / cell.folder) is None for cell in cells):
             return folder
-    return default_folder(campaign.title, datetime.now(UTC), base)
+    return None
 
 
-def prepare_folder(campaign: Campaign, cells: Sequence[Cell], out: Path) -> None:
-    """Make the campaign's folder, or check that ``out`` is one of this campaign. Raises FolderError."""
-    if (out / layout.CAMPAIGN).is_file():
+def prepare_folder(campaign: Campaign, cells: Sequence[Cell], out: Path | None = None) -> Path:
+    """Make the campaign's folder, or check that ``out`` is one of this campaign; returns it.
+
+    Without ``out``: the latest unfinished one of this campaign below ``results``, else a new one there.
+    Raises FolderError.
+    """
+    if out is None:
+        out = unfinished_folder(campaign, cells)
+    if out is not None and (out / layout.CAMPAIGN).is_file():
         if not _belongs(out, campaign):
             raise FolderError(
                 f"{out}: holds another campaign, or this one with other settings; give another --out"
             )
-        return
-    writer = FolderWriter.create(out)
-    writer.write(layout.CAMPAIGN, campaign.text)
+        return out
+    now = datetime.now(UTC)
+    writer = FolderWriter.create_default(campaign.title, now) if out is None else FolderWriter.create(out)
     writer.write(layout.PROFILE, campaign.profile_text)
-    now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-    identity = _Identity(campaign.title, now, campaign.overrides, len(cells))
+    identity = _Identity(campaign.title, f"{now:%Y-%m-%dT%H:%M:%SZ}", campaign.overrides, len(cells))
     writer.write_json(layout.CAMPAIGN_JSON, identity)
+    writer.write(layout.CAMPAIGN, campaign.text)
+    return writer.path
 
 
 async def run_campaign(
     campaign: Campaign,
     cells: Sequence[Cell],
-    out: Path,
+    out: Path | None,
     on_progress: ProgressListener | None = None,
     on_cell: CellListener | None = None,
 ) -> CampaignResult:
-    """Run the cells that have no result yet. A cell that fails is noted and the rest still run.
+    """Run the cells that have no result yet in ``out``, see :func:`prepare_folder`.
 
-    Raises RecordingError when nothing can be written any more.
+    A cell that fails is noted and the rest still run; a signal ends the campaign with the cell it meets.
+    Raises FolderError for an ``out`` that cannot be used, RecordingError when nothing can be written any
+    more.
     """
-    prepare_folder(campaign, cells, out)
+    out = prepare_folder(campaign, cells, out)
     failures: list[Failure] = []
     clock = _CellClock(cells)
     interrupted = False
@@ -164,9 +174,14 @@ async def _run_cell(
         return await run(cell.loaded, folder, on_progress, words)
     except RecordingError:
         raise
+    except InterruptedRunError as error:
+        return error
     except WsloadError as error:
-        folder.mkdir(exist_ok=True)
-        (folder / "error.txt").write_text(f"{error}\n", encoding="utf-8")
+        try:
+            folder.mkdir(exist_ok=True)
+        except OSError as problem:
+            raise recording_error(folder, problem) from error
+        FolderWriter(folder).write(_ERROR, f"{error}\n")
         return error
 
 

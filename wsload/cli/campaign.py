@@ -3,14 +3,17 @@
 import asyncio
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from wsload.campaign.grid import cells, load_campaign
 from wsload.cli import options
-from wsload.cli.live import live_view
-from wsload.cli.views import campaign_json, print_campaign, write_campaign_views
-from wsload.profile.shipped import resolve
+
+if TYPE_CHECKING:
+    from wsload.campaign.grid import Cell
+    from wsload.cli.live import LiveView
+    from wsload.errors import WsloadError
+    from wsload.run.session import RunResult
 
 
 @click.command("campaign")
@@ -19,24 +22,36 @@ from wsload.profile.shipped import resolve
 @options.out_option
 @options.json_option
 @options.quiet_option
-def command(file: str, overrides: tuple[str, ...], out: Path | None, as_json: bool, quiet: bool) -> None:
+@options.plots_option
+def command(
+    file: str, overrides: tuple[str, ...], out: Path | None, as_json: bool, quiet: bool, plots: bool
+) -> None:
     """Run every cell of the campaign FILE (or a shipped name such as "quickstart").
 
     Called again after an interruption it resumes: finished cells are not run again. A cell whose SLOs fail
     is a finding; the exit code is 111 only if a cell has no valid result.
     """
-    from wsload.campaign.runner import choose_folder, run_campaign
+    from wsload.campaign.grid import cells, load_campaign
+    from wsload.cli import views
+    from wsload.cli.live import live_view
+    from wsload.profile.shipped import resolve
 
     campaign = load_campaign(resolve(file), overrides)
     planned = cells(campaign)
-    folder = out or choose_folder(campaign, planned)
-    with live_view(quiet=quiet or as_json) as on_progress:
-        result = asyncio.run(run_campaign(campaign, planned, folder, on_progress))
+
+    from wsload.campaign.runner import run_campaign
+
+    with live_view(quiet=quiet or as_json) as live:
+        say = None if live is None else _teller(live)
+        result = asyncio.run(run_campaign(campaign, planned, out, live and live.show, say))
     for failure in result.failures:
         click.echo(f"wsload: {failure.cell.folder}: {failure.error}", err=True)
-    write_campaign_views(folder)
+    has_results = any((result.folder / cell.folder / "summary.json").is_file() for cell in planned)
+    if plots and has_results:
+        with views.until_interrupted(result.folder):
+            views.write_campaign_views(result.folder)
     if as_json:
-        click.echo(campaign_json(folder))
+        views.print_campaign_json(result.folder)
     elif not quiet:
-        print_campaign(folder)
+        views.print_campaign(result.folder)
     sys.exit(result.exit_code)

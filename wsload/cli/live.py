@@ -2,14 +2,33 @@
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from wsload.report.live import Progress, live_block
 
+if TYPE_CHECKING:
+    from rich.live import Live
+
+
+class LiveView:
+    """A block that is drawn anew, and lines that scroll away above it."""
+
+    def __init__(self, live: "Live") -> None:
+        self._live = live
+
+    def show(self, progress: Progress) -> None:
+        """Draw the block for this state."""
+        self._live.update(live_block(progress), refresh=True)
+
+    def say(self, line: str) -> None:
+        """Put a line above the block, for good."""
+        self._live.console.print(line, markup=False, highlight=False)
+
 
 @contextlib.contextmanager
-def live_view(*, quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
-    """Yields what takes progress, or None where nobody watches: quiet, or stderr is no terminal."""
+def live_view(*, quiet: bool) -> Iterator[LiveView | None]:
+    """Yields the view, or None where nobody watches: quiet, or stderr is no terminal."""
     if quiet or not sys.stderr.isatty():
         yield None
         return
@@ -17,4 +36,4 @@ def live_view(*, quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
     from rich.live import Live
 
     with Live(console=Console(stderr=True), auto_refresh=False, transient=True) as live:
-        yield lambda progress: live.update(live_block(progress), refresh=True)
+        yield LiveView(live)

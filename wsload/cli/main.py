@@ -1,18 +1,23 @@
 """The group of all commands. Each command's module is imported when it is called."""
 
 import importlib
+import signal
 import sys
 
 import click
 
 import wsload
-from wsload.errors import WsloadError
+from wsload.errors import ExitCode, WsloadError
 
 _COMMANDS = ("run", "campaign", "check", "report", "compare", "backend", "profiles")
 
 
 class _LazyGroup(click.Group):
-    """Imports ``wsload.cli.NAME`` for the command NAME only, so that ``--help`` and errors come at once."""
+    """Imports ``wsload.cli.NAME`` for the command NAME only.
+
+    Those modules import what is heavy (numpy, matplotlib, rich) when they run, so that ``--help`` and
+    errors come at once.
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All, in the order a user needs them."""
@@ -41,8 +46,16 @@ def _group() -> None:
 
 def main() -> None:
     """Run a command; an error becomes one line on stderr and its exit code."""
+    # Before and after a run, which has its own way with signals, SIGTERM does what Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        _group(prog_name="wsload")
+        sys.exit(_group.main(prog_name="wsload", standalone_mode=False))
     except WsloadError as error:
         click.echo(f"wsload: {error}", err=True)
         sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        click.echo("wsload: interrupted", err=True)
+        sys.exit(ExitCode.INTERRUPTED)

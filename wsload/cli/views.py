@@ -1,19 +1,47 @@
 """Make and print every view of a folder: plots, page, text. The folder alone is enough for all of them."""
 
+import contextlib
+import os
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-import msgspec
 
-from wsload.errors import FolderError
-from wsload.record.layout import Summary
+from wsload.errors import FolderError, InterruptedRunError
+
+if TYPE_CHECKING:
+    from wsload.record.layout import Summary
 
 _NARROWEST, _WIDEST = 80, 120
 
 
-def write_views(folder: Path, summary: Summary) -> None:
+def say(text: str, *, colour: bool | None = None) -> None:
+    """Print on stdout. A reader that has seen enough (``| head``) is no error."""
+    try:
+        click.echo(text, color=colour)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What is buffered is tried again at exit: it must go somewhere.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
+@contextlib.contextmanager
+def until_interrupted(folder: Path) -> Iterator[None]:
+    """Says, when a signal ends the making of plots, how to make them later."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise InterruptedRunError(
+            f"interrupted while plots were made; the result is whole, for its plots type: wsload report {folder}"
+        ) from None
+
+
+def write_views(folder: Path, summary: "Summary") -> None:
     """A run's plots and page. Raises FolderError if they cannot be written."""
     from wsload.analysis.folder import RunFolder
     from wsload.report.html import write_html
@@ -47,12 +75,19 @@ def write_campaign_views(folder: Path) -> None:
         raise _no_room(folder, error) from error
 
 
-def print_summary(summary: Summary, folder: Path) -> None:
+def print_summary(summary: "Summary", folder: Path) -> None:
     """The text at a run's end, on stdout."""
     from wsload.report.text import final_text
 
     colour = sys.stdout.isatty()
-    click.echo(final_text(summary, folder, color=colour, width=text_width()), color=colour)
+    say(final_text(summary, folder, color=colour, width=text_width()), colour=colour)
+
+
+def print_json(summary: "Summary") -> None:
+    """``summary.json``'s text on stdout."""
+    from wsload.analysis.summary import encode_summary
+
+    say(encode_summary(summary).decode("utf-8").rstrip("\n"))
 
 
 def print_campaign(folder: Path) -> None:
@@ -62,15 +97,19 @@ def print_campaign(folder: Path) -> None:
     from wsload.report.text import campaign_table
 
     colour = sys.stdout.isatty()
-    click.echo(campaign_table(read_capacity(folder), color=colour, width=text_width()), color=colour)
-    click.echo(f"picture: {folder / layout.PLOTS / 'capacity.png'}\nresults in {folder}")
+    picture = folder / layout.PLOTS / "capacity.png"
+    lines = [campaign_table(read_capacity(folder), color=colour, width=text_width())]
+    lines += [f"picture: {picture}"] if picture.exists() else []
+    say("\n".join([*lines, f"results in {folder}"]), colour=colour)
 
 
-def campaign_json(folder: Path) -> str:
-    """The rows of ``capacity.csv`` as JSON."""
+def print_campaign_json(folder: Path) -> None:
+    """The rows of ``capacity.csv`` as JSON on stdout."""
+    import msgspec
+
     from wsload.analysis.folder import read_capacity
 
-    return msgspec.json.encode(read_capacity(folder)).decode("utf-8")
+    say(msgspec.json.encode(read_capacity(folder)).decode("utf-8"))
 
 
 def text_width() -> int:

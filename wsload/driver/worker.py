@@ -127,6 +127,7 @@ class Worker:
             return
         self._draining = True
         self._phases.drain_ns = due_ns
+        self._phases.hold_ns = min(self._phases.hold_ns, due_ns)  # a run cut short in its ramp has no hold
         start_ns, drain_ns = self._phases.start_ns, self.assignment.drain_ns
         scheduler = self._scheduler
         scheduler.agenda.clear()

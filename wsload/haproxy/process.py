@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from wsload import children
-from wsload.errors import FolderError, HaproxyError
+from wsload.errors import FolderError, HaproxyConfigError, HaproxyError
 from wsload.haproxy.config import render
 from wsload.haproxy.stats import StatsClient, parse_version
 from wsload.profile.model import Haproxy
@@ -61,7 +61,7 @@ def check_config(binary: str, cfg_path: Path) -> None:
     """``haproxy -c -V -f``. Raises HaproxyError with HAProxy's own words if it rejects the file."""
     status, words = _run(binary, "-c", "-V", "-f", str(cfg_path))
     if status != 0:
-        raise HaproxyError(f"{cfg_path}: HAProxy rejects it: {alerts(words)}")
+        raise HaproxyConfigError(f"{cfg_path}: HAProxy rejects it: {alerts(words)}")
 
 
 def alerts(words: str) -> str:

@@ -13,6 +13,7 @@ import msgspec
 from wsload.errors import PreflightError
 from wsload.plan.model import Machine, Plan
 from wsload.plan.sharding import SPARE_DESCRIPTORS, most_urls_of_one_destination, ports_of
+from wsload.profile.keys import MOST_HAPROXY_PROCESSES, MOST_PROCESSES
 from wsload.profile.load import default_maxconn
 from wsload.profile.model import BackendMode, Via
 from wsload.units import NS_PER_S, format_count, format_size
@@ -121,13 +122,14 @@ def _driver_descriptors(plan: Plan, machine: Machine) -> Iterator[Check]:
     tunnels = plan.profile.load.tunnels
     needed = _ceil(tunnels, plan.workers) + SPARE_DESCRIPTORS
     room = machine.nofile_hard - SPARE_DESCRIPTORS
-    more = f"--set load.workers={_ceil(tunnels, room)}, or " if room > 0 else ""
+    workers = _ceil(tunnels, room)
+    more = f"--set load.workers={workers}" if room > 0 and workers <= MOST_PROCESSES else ""
     yield Check(
         name="descriptors of each driver worker",
         needed=needed,
         available=machine.nofile_hard,
         unit="descriptors",
-        remedy=f"type {more}{_ulimit(needed)}",
+        remedy=_type(more, needed),
     )
 
 
@@ -139,7 +141,8 @@ def _haproxy_descriptors(plan: Plan, machine: Machine) -> Iterator[Check]:
     needed = 2 * haproxy.maxconn + HAPROXY_DESCRIPTORS
     room = (machine.nofile_hard - HAPROXY_DESCRIPTORS) // 2
     if haproxy.maxconn == default_maxconn(tunnels, haproxy.processes):
-        more = f"--set haproxy.processes={_ceil(tunnels, room // 100 * 100 - 1)}"
+        processes = _ceil(tunnels, room // 100 * 100 - 1)
+        more = f"--set haproxy.processes={processes}"
     else:
         slots = haproxy.maxconn * haproxy.processes
         processes = _ceil(slots, room)
@@ -149,7 +152,7 @@ def _haproxy_descriptors(plan: Plan, machine: Machine) -> Iterator[Check]:
         needed=needed,
         available=machine.nofile_hard,
         unit="descriptors",
-        remedy=f"type {more}, or {_ulimit(needed)}" if room >= 100 else f"type {_ulimit(needed)}",
+        remedy=_type(more if room >= 100 and processes <= MOST_HAPROXY_PROCESSES else "", needed),
     )
 
 
@@ -161,13 +164,16 @@ def _backend_descriptors(plan: Plan, machine: Machine) -> Iterator[Check]:
     uneven = 1.1 if processes > 1 else 1.0
     needed = int(_ceil(tunnels, processes) * uneven) + SPARE_DESCRIPTORS
     room = int((machine.nofile_hard - SPARE_DESCRIPTORS) / 1.1)
-    more = f"--set backend.processes={_ceil(tunnels, room)}, or " if room > 0 else ""
+    more_processes = _ceil(tunnels, room)
+    more = (
+        f"--set backend.processes={more_processes}" if room > 0 and more_processes <= MOST_PROCESSES else ""
+    )
     yield Check(
         name="descriptors of each backend process",
         needed=needed,
         available=machine.nofile_hard,
         unit="descriptors",
-        remedy=f"type {more}{_ulimit(needed)}",
+        remedy=_type(more, needed),
     )
 
 
@@ -319,8 +325,10 @@ def require(done: Sequence[Check]) -> None:
         raise PreflightError("the plan does not fit this machine: " + " | ".join(failed))
 
 
-def _ulimit(needed: int) -> str:
-    return f"ulimit -n {_rounded_up(needed)}"
+def _type(settings: str, descriptors: int) -> str:
+    """What to type for more descriptors: settings that need fewer, where there are any, or a higher limit."""
+    ulimit = f"ulimit -n {_rounded_up(descriptors)}"
+    return f"type {settings}, or {ulimit}" if settings else f"type {ulimit}"
 
 
 def _sysctl_ports() -> str:

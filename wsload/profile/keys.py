@@ -45,6 +45,12 @@ class Key(NamedTuple):
 
 Keys = Mapping[str, Key]
 
+MOST_PROCESSES = 1000
+"""Driver workers, or backend processes."""
+
+MOST_HAPROXY_PROCESSES = 254
+"""Each has a source address of its own in 127.0.1.0/24."""
+
 _PORT = or_word("auto", count(8080, least=1, most=MAX_PORT))
 _MOST_TUNNELS = 50_000_000  # tunnel ids travel as 32-bit numbers; two million is the field's record
 _MOST_SEED = 2**63 - 1
@@ -66,14 +72,14 @@ HAPROXY: Keys = {
     "port": Key("port", _PORT),
     "maxconn": Key("maxconn", count(5000)),
     "threads": Key("threads", count(1)),
-    "processes": Key("processes", count(1, most=254)),  # each has a source address in 127.0.1.0/24
+    "processes": Key("processes", count(1, most=MOST_HAPROXY_PROCESSES)),
 }
 TIMEOUTS: Keys = {name: Key(name, haproxy_timeout) for name in TIMEOUT_NAMES}
 BACKEND: Keys = {
     "mode": Key("mode", choice(BackendMode)),
     "servers": Key("servers", texts(host_port)),
     "port": Key("port", _PORT),
-    "processes": Key("processes", count(1, most=1000)),
+    "processes": Key("processes", count(1, most=MOST_PROCESSES)),
     "reply": Key("reply", choice(Reply)),
     "push_rate": Key("push_rate_per_s", rate),
     "idle_close": Key("idle_close_ns", duration("30s")),
@@ -85,7 +91,7 @@ LOAD: Keys = {
     "arrivals": Key("arrivals", choice(Arrivals)),
     "hold": Key("hold_ns", duration("60s", least_ns=1)),
     "drain": Key("drain_ns", duration("5s")),
-    "workers": Key("workers", or_word("auto", count(2, most=1000))),
+    "workers": Key("workers", or_word("auto", count(2, most=MOST_PROCESSES))),
     "interval": Key("interval_ns", duration("1s", least_ns=100 * NS_PER_MS)),
     "handshake_timeout": Key("handshake_timeout_ns", duration("10s", least_ns=1)),
     "seed": Key("seed", count(1, least=0, most=_MOST_SEED)),

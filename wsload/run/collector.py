@@ -69,9 +69,12 @@ class Collector:
         self._hold_ns, self._drain_ns = bounds_ns
         self._shares = [WorkerShare(assignment) for assignment in assignments]
         self._waiting: dict[int, dict[int, Snapshot]] = {}
+        self._late: list[Snapshot] = []
+        """Of intervals that were closed without them; counted in the next."""
         self._lost: dict[str, int] = {}
         """Tunnels lost with their worker that no interval has counted yet, by cohort."""
-        self._closed_seq = 0
+        self._lost_ns = 0
+        self._closed_seq = -1
         self._closed_ns = 0
         self.others: list[ProcessLine] = []
         """Latest CPU and memory of the processes that are not workers."""
@@ -83,7 +86,10 @@ class Collector:
         share.ended.update(snapshot.failed)
         share.ended.update(disconnect.tunnel for disconnect in snapshot.disconnects)
         share.health = snapshot.health
-        self._waiting.setdefault(snapshot.seq, {})[snapshot.worker] = snapshot
+        if snapshot.seq > self._closed_seq:
+            self._waiting.setdefault(snapshot.seq, {})[snapshot.worker] = snapshot
+        else:
+            self._late.append(snapshot)
         self._write_disconnects(snapshot.worker, snapshot.disconnects)
         self._close_ready()
 
@@ -98,6 +104,7 @@ class Collector:
         share.is_live = False
         names = [cohort.name for cohort in share.assignment.cohorts]
         held = share.open_tunnels(at_ns)
+        self._lost_ns = max(self._lost_ns, at_ns)
         for _, cohort, _ in held:
             self._lost[names[cohort]] = self._lost.get(names[cohort], 0) + 1
         self._write_disconnects(
@@ -130,14 +137,18 @@ class Collector:
         self._drain_ns = at_ns
 
     def finish(self) -> None:
-        """Close what is still waiting."""
+        """Close what is still waiting, and count what no worker was left to tell."""
         while self._waiting:
             self._close(min(self._waiting))
+        if self._lost or self._late:
+            self._waiting[self._closed_seq + 1] = {}
+            self._close(self._closed_seq + 1)
 
     def _phase_at(self, at_ns: int) -> Phase:
-        if at_ns <= self._hold_ns:
-            return Phase.OPEN
-        return Phase.HOLD if at_ns <= self._drain_ns else Phase.DRAIN
+        """The phase that an interval ending then belongs to. A drain may begin before the hold would have."""
+        if at_ns > self._drain_ns:
+            return Phase.DRAIN
+        return Phase.OPEN if at_ns <= self._hold_ns else Phase.HOLD
 
     def _close_ready(self) -> None:
         while self._waiting:
@@ -154,21 +165,12 @@ class Collector:
 
     def _close(self, seq: int) -> None:
         present = self._waiting.pop(seq)
-        end_ns = max(snapshot.end_ns for snapshot in present.values())
-        merged: Merged = {}
-        for snapshot in present.values():
-            gauges = {name: (gauge.open, gauge.connecting) for name, gauge in snapshot.gauges.items()}
-            self._shares[snapshot.worker].gauges = gauges
-            for cohort, phases in snapshot.cohorts.items():
-                for phase, part in phases.items():
-                    merged.setdefault(cohort, {}).setdefault(phase, MergedCohort()).add(part)
+        parts, self._late = [*self._late, *present.values()], []
+        end_ns = max((part.end_ns for part in present.values()), default=max(self._lost_ns, self._closed_ns))
+        merged = self._merge(parts, end_ns)
         for share in self._shares:
             if not share.is_live and share.last_seq < seq:
                 share.gauges = {}
-        for cohort, number in self._lost.items():
-            lost = merged.setdefault(cohort, {}).setdefault(self._phase_at(end_ns), MergedCohort())
-            lost.add(CohortInterval({"disconnect": number, "disconnect_unexpected": number}))
-        self._lost = {}
         expected = {number for number, share in enumerate(self._shares) if share.is_live}
         line = IntervalLine(
             v=SCHEMA_VERSION,
@@ -182,7 +184,7 @@ class Collector:
             open=self._level(0),
             connecting=self._level(1),
             processes=self._processes(),
-            behind_ms=round(max(s.health.behind_ns for s in present.values()) / NS_PER_MS, 3),
+            behind_ms=round(max((part.health.behind_ns for part in parts), default=0) / NS_PER_MS, 3),
             missing_workers=sorted(expected - present.keys()),
         )
         self._folder.append_json(layout.SNAPSHOTS, line)
@@ -190,6 +192,21 @@ class Collector:
         length_s = (end_ns - self._closed_ns) / NS_PER_S
         self._closed_seq, self._closed_ns = seq, end_ns
         self._on_interval(ClosedInterval(line, merged, length_s))
+
+    def _merge(self, parts: Sequence[Snapshot], end_ns: int) -> Merged:
+        """What the workers tell, and the tunnels that were lost with one since the last interval."""
+        merged: Merged = {}
+        for snapshot in parts:
+            gauges = {name: (gauge.open, gauge.connecting) for name, gauge in snapshot.gauges.items()}
+            self._shares[snapshot.worker].gauges = gauges
+            for cohort, phases in snapshot.cohorts.items():
+                for phase, part in phases.items():
+                    merged.setdefault(cohort, {}).setdefault(phase, MergedCohort()).add(part)
+        for cohort, number in self._lost.items():
+            lost = merged.setdefault(cohort, {}).setdefault(self._phase_at(end_ns), MergedCohort())
+            lost.add(CohortInterval({"disconnect": number, "disconnect_unexpected": number}))
+        self._lost = {}
+        return merged
 
     def _level(self, which: int) -> dict[str, int]:
         result = {cohort.name: 0 for cohort in self._shares[0].assignment.cohorts}

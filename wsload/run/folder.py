@@ -3,11 +3,12 @@
 Whatever ends a run, what was written before stays readable.
 """
 
+import contextlib
 import csv
-import os
+import itertools
 import re
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
@@ -16,13 +17,15 @@ import msgspec
 
 from wsload.errors import FolderError, RecordingError
 
+DEFAULT_BASE = Path("results")
+"""Where results go that were given no folder."""
 
-def default_folder(title: str, now: datetime, base: Path = Path("results")) -> Path:
-    """``results/20261122-100000-title``, with a number behind it if it is taken."""
-    slug = re.sub(r"[^A-Za-z0-9_.=-]+", "-", title).strip("-") or "run"
-    stem = f"{now.astimezone(UTC):%Y%m%d-%H%M%S}-{slug}"
-    candidates = (base / (stem if number == 1 else f"{stem}-{number}") for number in range(1, 10_000))
-    return next(path for path in candidates if not path.exists())
+
+def _default_names(title: str, now: datetime) -> Iterator[str]:
+    """``20261122-100000-title``, then the same with a number behind it."""
+    slug = re.sub(r"[^A-Za-z0-9_.=-]+", "-", title).strip("-.") or "run"
+    stem = f"{now.astimezone(UTC):%Y%m%d-%H%M%S}-{slug[:100]}"
+    return (stem if number == 1 else f"{stem}-{number}" for number in itertools.count(1))
 
 
 class FolderWriter:
@@ -45,9 +48,23 @@ class FolderWriter:
             probe.touch()
             probe.unlink()
         except OSError as error:
-            raise FolderError(
-                f"{path}: cannot be written: {error.strerror}; choose another with --out"
-            ) from error
+            raise _no_folder(path, error) from error
+        return cls(path)
+
+    @classmethod
+    def create_default(cls, title: str, now: datetime, base: Path = DEFAULT_BASE) -> "FolderWriter":
+        """Make ``base/20261122-100000-title``, or the next free name: two runs at once never share one."""
+        for name in _default_names(title, now):
+            path = base / name
+            try:
+                path.mkdir(parents=True)
+            except FileExistsError:
+                if not base.is_dir():
+                    raise FolderError(f"{base}: is no folder; name another place with --out") from None
+                continue
+            except OSError as error:
+                raise _no_folder(path, error) from error
+            break
         return cls(path)
 
     def write(self, name: str, content: str | bytes) -> None:
@@ -97,18 +114,20 @@ class FolderWriter:
         shutil.rmtree(self.path, ignore_errors=True)
 
     def close(self) -> None:
-        """Close what is open; a full disk is no news by now."""
+        """Close what is open. A full disk is no news by now, and what could not be written is lost."""
         for file in self._files.values():
-            try:
+            with contextlib.suppress(OSError):
                 file.close()
-            except OSError:
-                os.close(file.fileno())
         self._files.clear()
 
     def _open(self, name: str) -> IO[str]:
         if name not in self._files:
             self._files[name] = (self.path / name).open("a", encoding="utf-8", newline="")
         return self._files[name]
+
+
+def _no_folder(path: Path, error: OSError) -> FolderError:
+    return FolderError(f"{path}: cannot be written: {error.strerror}; choose another with --out")
 
 
 def recording_error(path: Path, error: OSError) -> RecordingError:

@@ -1,13 +1,15 @@
 """What the live view is told: a run's state, kept up interval by interval."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from wsload.record.layout import RunInfo
 from wsload.record.outcome import Phase
 from wsload.report.live import CohortProgress, HaproxyProgress, Progress
 from wsload.run.collector import ClosedInterval, percentile_ms
+
+ProgressListener = Callable[[Progress], None]
 
 
 class ProgressKeeper:

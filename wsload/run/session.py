@@ -12,31 +12,27 @@ import msgspec
 from wsload.analysis.folder import INTERRUPTED, RunFolder
 from wsload.analysis.summary import encode_summary, summarise
 from wsload.clock import Clock, MonotonicClock
-from wsload.engine.base import Engine, WorkerDone, WorkerLost
 from wsload.engine.local import LocalEngine
-from wsload.errors import BackendError, ChildError, ExitCode, InterruptedRunError, RecordingError
+from wsload.errors import ExitCode, HaproxyConfigError, InterruptedRunError, RecordingError
 from wsload.plan.model import Plan
 from wsload.plan.preflight import checks, read_machine, require
 from wsload.plan.sharding import assignments, make_plan
 from wsload.profile.load import LoadedProfile, parse_profile
 from wsload.record import layout
-from wsload.record.layout import ActionLine, RunInfo, Summary
+from wsload.record.layout import RunInfo, Summary
 from wsload.record.outcome import Validity, Verdict
-from wsload.report.live import Progress
 from wsload.run.collector import Collector, latency_log_header
 from wsload.run.environment import describe_environment
 from wsload.run.folder import FolderWriter
-from wsload.run.progress import ProgressKeeper
+from wsload.run.journal import Journal
+from wsload.run.progress import ProgressKeeper, ProgressListener
 from wsload.run.system import System
+from wsload.run.underway import Underway
 from wsload.units import NS_PER_S
 
 _START_DELAY_NS = NS_PER_S // 5
 """Between telling workers to go and the run's time 0, so that all have heard it."""
-_GRACE_S = 10.0
-"""How long past its planned end a run waits for a worker before it is given up."""
-_PROGRESS_PERIOD_S = 0.25
-
-ProgressListener = Callable[[Progress], None]
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class RunResult(msgspec.Struct, frozen=True):
@@ -49,34 +45,41 @@ class RunResult(msgspec.Struct, frozen=True):
 
 async def run(
     loaded: LoadedProfile,
-    out: Path,
+    out: Path | None,
     on_progress: ProgressListener | None = None,
     cell: str = "",
     clock: Clock | None = None,
 ) -> RunResult:
-    """Carry out a profile and leave its result folder at ``out``.
+    """Carry out a profile and leave its result folder at ``out``; None: ``results/TIME-TITLE``.
 
     The first SIGINT or SIGTERM drains and reports, the second stops at once; both leave a valid folder.
-    Raises a WsloadError where there is nothing to report: before the first tunnel, or when the folder can
-    no longer be written.
+    Raises a WsloadError where there is nothing to report: before the first tunnel (no folder is left then,
+    but for a configuration that HAProxy rejects), or when the folder can no longer be written.
     """
     plan = make_plan(loaded.profile, machine := read_machine())
     require(checks(plan, machine))
-    folder = FolderWriter.create(out)
+    title, now = loaded.profile.title, datetime.now(UTC)
+    folder = FolderWriter.create_default(title, now) if out is None else FolderWriter.create(out)
     session = _Session(loaded, plan, folder, on_progress, cell, clock or MonotonicClock())
     try:
-        with _signals(session):
+        with _signals(session.signalled):
             await session.conduct()
-    except asyncio.CancelledError:
-        folder.discard()
-        raise InterruptedRunError("interrupted before the first tunnel; nothing was measured") from None
-    except (BackendError, ChildError):
+    except HaproxyConfigError:  # its text names lines of the file in the folder
+        raise
+    except RecordingError as error:
         if not session.began:
             folder.discard()
+            raise
+        raise RecordingError(f"{error}; to see it type: wsload report {folder.path}") from error
+    except BaseException as error:
+        if not session.began:
+            folder.discard()
+        if session.was_cancelled and isinstance(error, asyncio.CancelledError):
+            raise InterruptedRunError("interrupted before the first tunnel; nothing was measured") from None
         raise
     finally:
         folder.close()
-    return finish(out, loaded)
+    return finish(folder.path, loaded)
 
 
 def finish(out: Path, loaded: LoadedProfile) -> RunResult:
@@ -120,18 +123,18 @@ class _Session:
         clock: Clock,
     ) -> None:
         self._loaded, self._plan, self._folder = loaded, plan, folder
-        self._on_progress, self._cell, self._clock = on_progress, cell, clock
-        self._engine: Engine | None = None
+        self._on_progress, self._cell = on_progress, cell
+        self._journal = Journal(folder, clock)
         self._main: asyncio.Task[None] | None = None
-        self._start_ns = 0
-        self.signals_seen = 0
-        self._draining = False
+        self._underway: Underway | None = None
+        self._is_closing = False
+        self.was_cancelled = False
+        """A signal came before the workers were told to go."""
 
     async def conduct(self) -> None:
         """From an empty folder to one that holds everything but the views made from it."""
-        loaded, plan, folder = self._loaded, self._plan, self._folder
-        self._main = main = asyncio.current_task()
-        assert main is not None
+        self._main = asyncio.current_task()
+        loaded, plan, folder, journal = self._loaded, self._plan, self._folder, self._journal
         folder.write(layout.PROFILE, loaded.text)
         async with contextlib.AsyncExitStack() as stack:
             system = await System.start(plan, folder)
@@ -140,118 +143,36 @@ class _Session:
             engine = LocalEngine()
             stack.callback(engine.stop)
             shares = assignments(plan)
-            target = loaded.profile.target
+            target, load = loaded.profile.target, loaded.profile.load
             await engine.prepare(shares, system.endpoints, target.headers, target.subprotocols)
-            self._act("workers_ready", rss_bytes=engine.base_rss_bytes(), workers=plan.workers)
+            journal.note("workers_ready", rss_bytes=engine.base_rss_bytes(), workers=plan.workers)
             keeper = ProgressKeeper(info, self._cell)
-            load = loaded.profile.load
             bounds_ns = (load.ramp_ns, load.ramp_ns + load.hold_ns)
             collector = Collector(folder, shares, system.timers_ms, bounds_ns, keeper.interval)
-            self._start_ns = self._clock.now_ns() + _START_DELAY_NS
-            self._engine = engine
-            engine.go(self._start_ns)
-            try:
-                await self._until_done(engine, collector, system, keeper)
-            except asyncio.CancelledError:  # the second signal
-                main.uncancel()
+            engine.go(journal.begin(_START_DELAY_NS))
+            self._underway = Underway(engine, system, collector, keeper, journal, load, plan.workers)
+            await self._underway.until_done(self._on_progress)
+            self._is_closing = True
+            engine.stop()
             collector.finish()
-            await self._close(system)
-
-    async def _until_done(
-        self, engine: Engine, collector: Collector, system: System, keeper: ProgressKeeper
-    ) -> None:
-        """Until every worker is done or lost. An error of any part (a full disk) ends the run."""
-        tasks = [
-            asyncio.create_task(self._collect(engine, collector, keeper)),
-            asyncio.create_task(self._watch(engine, collector, system, keeper)),
-            asyncio.create_task(self._show(keeper)),
-        ]
-        try:
-            finished, _ = await asyncio.wait(tasks[:2], return_when=asyncio.FIRST_COMPLETED)
-            for task in finished:
-                task.result()
-        finally:
-            for task in tasks:
-                task.cancel()
-
-    async def _collect(self, engine: Engine, collector: Collector, keeper: ProgressKeeper) -> None:
-        working = self._plan.workers
-        while working:
-            event = await engine.next_event()
-            if isinstance(event, WorkerDone):
-                working -= 1
-                collector.done(event.worker)
-            elif isinstance(event, WorkerLost):
-                working -= 1
-                tunnels = collector.lost(event.worker, self._elapsed_ns())
-                self._act("worker_lost", worker=event.worker, reason=event.reason, tunnels=tunnels)
-                keeper.warnings.append(f"{event.reason}; {tunnels} tunnels lost with it")
-            else:
-                collector.add(event)
-
-    async def _watch(
-        self, engine: Engine, collector: Collector, system: System, keeper: ProgressKeeper
-    ) -> None:
-        """Each interval: read what the system under test uses, and whether it still lives."""
-        load = self._loaded.profile.load
-        end_s = (load.ramp_ns + load.hold_ns + load.drain_ns) / NS_PER_S + _GRACE_S
-        number = 0
-        while True:
-            await self._sleep_until(number * load.interval_ns)
-            number += 1
-            collector.others = system.backend_processes()
-            keeper.haproxy(await system.sample(round(self._elapsed_ns() / NS_PER_S, 6)))
-            for death in system.new_deaths():
-                self._act(f"{death.role}_exited", index=death.index, pid=death.pid, returncode=death.code)
-                keeper.warnings.append(f"{death.role} (pid {death.pid}) ended unasked, status {death.code}")
-                self._drain(collector, keeper)
-            if self.signals_seen:
-                self._drain(collector, keeper)
-            if self._elapsed_ns() / NS_PER_S > end_s:
-                self._act("gave_up", waited_s=_GRACE_S)
-                engine.give_up()
-
-    async def _show(self, keeper: ProgressKeeper) -> None:
-        if self._on_progress is None:
-            return
-        while True:
-            self._on_progress(keeper.now(max(self._elapsed_ns(), 0) / NS_PER_S))
-            await asyncio.sleep(_PROGRESS_PERIOD_S)
-
-    async def _close(self, system: System) -> None:
-        """The last figures, and the end of the system under test."""
-        await system.sample(round(self._elapsed_ns() / NS_PER_S, 6))
-        await system.stop()
-        if system.log_lines:
-            self._act("haproxy_log", **system.log_lines)
-
-    def signalled(self, name: str) -> None:
-        """A signal asks us to end: politely the first time, at once the second."""
-        self.signals_seen += 1
-        if self._engine is None:
-            if self._main is not None:
-                self._main.cancel()
-            return
-        # A disk that is full by now is noticed, and told, by the next writer.
-        with contextlib.suppress(RecordingError):
-            self._act(INTERRUPTED, signal=name, number=self.signals_seen)
-        if self.signals_seen == 1:
-            self._engine.drain()
-        elif self._main is not None:
-            self._main.cancel()
+            await system.sample(round(journal.elapsed_s, 6))
+            await system.stop()
+            if system.log_lines:
+                journal.note("haproxy_log", **system.log_lines)
 
     @property
     def began(self) -> bool:
         """Whether the workers were told to go."""
-        return self._engine is not None
+        return self._underway is not None
 
-    def _drain(self, collector: Collector, keeper: ProgressKeeper) -> None:
-        if not self._draining and self._engine is not None:
-            self._draining = True
-            self._engine.drain()
-            at_ns = self._elapsed_ns()
-            collector.move_drain(at_ns)
-            keeper.drain_at_s = at_ns / NS_PER_S
+    def signalled(self, name: str) -> None:
+        """A signal came. Closing takes a few seconds at most: it goes on."""
+        if self._underway is not None:
+            if not self._is_closing:
+                self._underway.interrupt(name)
+        elif self._main is not None and not self.was_cancelled:
+            self.was_cancelled = True
+            self._main.cancel()
 
     def _describe(self, system: System) -> RunInfo:
         loaded, plan = self._loaded, self._plan
@@ -284,25 +205,17 @@ class _Session:
         self._folder.append_rows(layout.DISCONNECTS, layout.DISCONNECT_COLUMNS, [])
         return info
 
-    def _act(self, action: str, **detail: object) -> None:
-        at_s = round(self._elapsed_ns() / NS_PER_S, 3) if self._start_ns else 0.0
-        self._folder.append_json(layout.ACTIONS, ActionLine(at_s, action, dict(detail)))
-
-    def _elapsed_ns(self) -> int:
-        return self._clock.now_ns() - self._start_ns
-
-    async def _sleep_until(self, at_ns: int) -> None:
-        await asyncio.sleep(max(at_ns - self._elapsed_ns(), 0) / NS_PER_S)
-
 
 @contextlib.contextmanager
-def _signals(session: _Session) -> Iterator[None]:
-    """SIGINT and SIGTERM go to the session while it lasts."""
+def _signals(on_signal: Callable[[str], None]) -> Iterator[None]:
+    """SIGINT and SIGTERM call ``on_signal`` with their names while it lasts; then all is as before."""
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, session.signalled, signal.Signals(number).name)
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, on_signal, number.name)
     try:
         yield
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in _SIGNALS:
             loop.remove_signal_handler(number)
+            signal.signal(number, before[number])

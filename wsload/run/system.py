@@ -1,5 +1,6 @@
 """The system under test of one run: the backend and HAProxy that the profile asks for."""
 
+import contextlib
 import socket
 from typing import Any
 from urllib.parse import urlsplit
@@ -112,15 +113,14 @@ class System:
         return fresh
 
     async def stop(self) -> None:
-        """End everything; may be called again."""
-        try:
-            if self._fleet is not None:
-                await self._fleet.stop()
-            if self._backend is not None:
-                await self._backend.stop()
-        finally:
+        """End everything, even where ending one part fails; may be called again."""
+        async with contextlib.AsyncExitStack() as stack:  # the last in is the first to end
             if self._log is not None:
-                self._log.stop()
+                stack.callback(self._log.stop)
+            if self._backend is not None:
+                stack.push_async_callback(self._backend.stop)
+            if self._fleet is not None:
+                stack.push_async_callback(self._fleet.stop)
 
     async def _start(self, plan: Plan) -> None:
         profile = plan.profile
