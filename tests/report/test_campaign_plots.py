@@ -24,9 +24,10 @@ from wsload.analysis.campaign import (
 )
 from wsload.errors import FolderError
 from wsload.report import campaign_plots
-from wsload.report.campaign_drawing import axis_label, worst_slo
+from wsload.report.campaign_drawing import worst_slo
 from wsload.report.campaign_plots import campaign_caption, write_campaign_plots
 from wsload.report.style import house_style, save
+from wsload.report.value_axis import axis_label
 
 TUNNEL, MAXCONN = "haproxy.timeouts.tunnel", "haproxy.maxconn"
 PLANNED = {"idle": 100, "chatty": 50}

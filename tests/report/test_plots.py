@@ -184,7 +184,6 @@ def test_slots_and_maxconn_share_the_axes_with_open_tunnels(full: Drawn) -> None
 
 def test_legends_stand_beside_their_axes_and_within_the_figure(full: Drawn) -> None:
     for name, figure in full.figures.items():
-        figure.draw_without_rendering()
         for axes in figure.axes:
             legend = axes.get_legend()
             if legend is not None:

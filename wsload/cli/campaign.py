@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,13 +41,14 @@ def command(
     planned = cells(campaign)
 
     from wsload.campaign.runner import run_campaign
+    from wsload.record import layout
 
     with live_view(quiet=quiet or as_json) as live:
         say = None if live is None else _teller(live)
         result = asyncio.run(run_campaign(campaign, planned, out, live and live.show, say))
     for failure in result.failures:
         click.echo(f"wsload: {failure.cell.folder}: {failure.error}", err=True)
-    has_results = any((result.folder / cell.folder / "summary.json").is_file() for cell in planned)
+    has_results = any((result.folder / cell.folder / layout.SUMMARY).is_file() for cell in planned)
     if plots and has_results:
         with views.until_interrupted(result.folder):
             views.write_campaign_views(result.folder)
@@ -55,3 +57,16 @@ def command(
     elif not quiet:
         views.print_campaign(result.folder)
     sys.exit(result.exit_code)
+
+
+def _teller(live: "LiveView") -> "Callable[[Cell, RunResult | WsloadError], None]":
+    """One line above the live view for each cell that has run."""
+
+    def tell(cell: "Cell", outcome: "RunResult | WsloadError") -> None:
+        if isinstance(outcome, Exception):
+            live.say(f"✗ {cell.folder}: {outcome}")
+            return
+        tunnels, verdict = outcome.summary.tunnels, outcome.summary.verdict
+        live.say(f"✓ {cell.folder}: held {tunnels.held:,} of {tunnels.planned:,}, {verdict.validity}")
+
+    return tell

@@ -5,8 +5,6 @@ from pathlib import Path
 
 import click
 
-from wsload.cli.views import text_width
-
 
 @click.command("compare")
 @click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -14,8 +12,9 @@ from wsload.cli.views import text_width
 def command(folders: tuple[Path, ...], force: bool) -> None:
     """Put the runs in FOLDERS beside each other, the first as the yardstick. Unlike runs are refused."""
     from wsload.analysis.compare import compare
+    from wsload.cli.views import say, text_width
     from wsload.report.text import comparison_text
 
     colour = sys.stdout.isatty()
     text = comparison_text(compare(folders, force=force), color=colour, width=text_width())
-    click.echo(text, color=colour)
+    say(text, colour=colour)

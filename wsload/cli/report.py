@@ -4,8 +4,7 @@ from pathlib import Path
 
 import click
 
-from wsload.cli import options, views
-from wsload.record import layout
+from wsload.cli import options
 
 
 @click.command("report")
@@ -14,19 +13,23 @@ from wsload.record import layout
 @options.quiet_option
 def command(folder: Path, as_json: bool, quiet: bool) -> None:
     """Make text, plots and page again from a result FOLDER alone, a run's or a campaign's."""
+    from wsload.cli import views
+    from wsload.record import layout
+
     if (folder / layout.CAPACITY).is_file():
-        views.write_campaign_views(folder)
+        with views.until_interrupted(folder):
+            views.write_campaign_views(folder)
         if as_json:
-            click.echo(views.campaign_json(folder))
+            views.print_campaign_json(folder)
         elif not quiet:
             views.print_campaign(folder)
         return
-    from wsload.analysis.summary import encode_summary
     from wsload.run.session import finish, stored_profile
 
     summary = finish(folder, stored_profile(folder)).summary
-    views.write_views(folder, summary)
+    with views.until_interrupted(folder):
+        views.write_views(folder, summary)
     if as_json:
-        click.echo(encode_summary(summary), nl=False)
+        views.print_json(summary)
     elif not quiet:
         views.print_summary(summary, folder)

@@ -2,9 +2,12 @@
 
 import contextlib
 import os
+import multiprocessing
+import os
 import shutil
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,21 +61,29 @@ def write_views(folder: Path, summary: "Summary") -> None:
 def write_campaign_views(folder: Path) -> None:
     """A campaign's plots and page, and those of its runs. Raises FolderError if they cannot be written."""
     from wsload.analysis.campaign import read_campaign
-    from wsload.analysis.folder import RunFolder
     from wsload.record import layout
     from wsload.report.campaign_plots import write_campaign_plots
     from wsload.report.html import write_campaign_html
 
     info, results = read_campaign(folder)
     try:
-        for cell in results:
-            summary = RunFolder(folder / cell.run).summary()
-            if summary is not None and not (folder / cell.run / layout.REPORT).exists():
-                write_views(folder / cell.run, summary)
+        fresh = [folder / cell.run for cell in results if not (folder / cell.run / layout.REPORT).exists()]
+        # Drawing is the longest part of a short campaign's end, and each run's is independent.
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(max_workers=os.cpu_count(), mp_context=context) as pool:
+            list(pool.map(_write_stored_views, fresh))
         write_campaign_plots(results, info, folder / layout.PLOTS)
         write_campaign_html(folder, info.title)
     except OSError as error:
         raise _no_room(folder, error) from error
+
+
+def _write_stored_views(folder: Path) -> None:
+    from wsload.analysis.folder import RunFolder
+
+    summary = RunFolder(folder).summary()
+    if summary is not None:
+        write_views(folder, summary)
 
 
 def print_summary(summary: "Summary", folder: Path) -> None:

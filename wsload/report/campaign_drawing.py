@@ -10,15 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator
 
 from wsload.analysis.campaign import (
-    AxisKind,
     CellResult,
     CutRegion,
     Point,
-    axis_kind,
-    axis_title,
     cohort_names,
     cut_region,
     is_timer,
@@ -45,6 +42,7 @@ from wsload.report.style import (
     note,
     say,
 )
+from wsload.report.value_axis import axis_label, set_value_axis
 
 _CUT_FILL, _CUT_EDGE = "#ebe5d6", "#8a8478"
 _SLOTS_LOOK = Look("#6a6a6a", (0.0, (1.2, 1.2)), "o", "")
@@ -57,11 +55,8 @@ _SLO_MARKS = {
     Verdict.FAILED: ("\N{BALLOT X}", VERMILLION),
     Verdict.NONE: ("\N{EN DASH}", QUIET_INK),
 }
-_NUMBER_UNITS = {"haproxy.maxconn": "connections", "load.tunnels": "tunnels"}
 _LATENCY_METRICS = ("echo_corrected", "ping_rtt")
 _STATISTIC_DASHES: dict[str, Dash] = {"p99": (0.0, (5.0, 1.6)), "p50": "-"}
-_LOG_FROM = 12.0
-"""A number axis is logarithmic where it spans more than this factor."""
 
 
 def draw_capacity(panels: Sequence[Axes], cells: Sequence[CellResult], axis: str, *, hold_s: float) -> None:
@@ -108,21 +103,6 @@ def draw_capacity(panels: Sequence[Axes], cells: Sequence[CellResult], axis: str
     if has_slo(cells):
         _slo_row(tunnels, along)
     legend_beside(tunnels, handles)
-
-
-def set_value_axis(axes: Axes, along: Sequence[Point], axis: str) -> None:
-    """The swept values as ticks, on a log scale where they are durations or span far."""
-    places, texts = [point.x for point in along], {point.x: point.text for point in along}
-    kind = axis_kind(list(texts.values()))
-    log = kind is AxisKind.DURATION or (kind is AxisKind.NUMBER and places[-1] / places[0] > _LOG_FROM)
-    if log:
-        axes.set_xscale("log")
-    axes.set_xlim(*_limits(places, log=log))
-    shown = _apart(places, axes.get_xlim(), log=log)
-    axes.xaxis.set_major_locator(FixedLocator(shown))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: texts.get(value, "")))
-    axes.set_xlabel(axis_label(axis, list(texts.values()), log=log))
 
 
 def draw_causes(axes: Axes, groups: Sequence[tuple[str, Sequence[CellResult]]]) -> None:
@@ -333,26 +313,6 @@ def _slo_row(axes: Axes, along: Sequence[Point]) -> None:
     axes.text(1.015, y, words, transform=axes.transAxes, va="center", fontsize=9.5)
 
 
-def _limits(places: Sequence[float], *, log: bool) -> tuple[float, float]:
-    """Axis limits with room for the markers at both ends."""
-    if log:
-        room = max((places[-1] / places[0]) ** 0.05, 1.15)
-        return places[0] / room, places[-1] * room
-    room = (places[-1] - places[0]) * 0.06 or max(abs(places[0]) * 0.1, 0.5)
-    return places[0] - room, places[-1] + room
-
-
-def _apart(places: Sequence[float], limits: tuple[float, float], *, log: bool) -> list[float]:
-    """Those ticks whose labels do not run into the one before; the last always stays."""
-    scale: Callable[[float], float] = math.log if log else float
-    span = scale(limits[1]) - scale(limits[0])
-    kept: list[float] = []
-    for place in reversed(places):
-        if not kept or (scale(kept[-1]) - scale(place)) / span > 0.055:
-            kept.append(place)
-    return kept[::-1]
-
-
 def _held(name: str) -> Callable[[CellResult], float]:
     return lambda cell: cell.held_by_cohort.get(name, 0)
 
@@ -368,13 +328,6 @@ def _ended(cell: CellResult, cause: str) -> int:
 def _statistic(metric: str, cohort: str, key: str, cell: CellResult) -> float:
     """NaN where the cell has no such figure."""
     return float(cell.metrics.get(metric, {}).get(cohort, {}).get(key, math.nan))
-
-
-def axis_label(axis: str, texts: Sequence[str], *, log: bool = False) -> str:
-    """A grid key in words, with the unit of its values ``texts``."""
-    unit = "duration" if axis_kind(texts) is AxisKind.DURATION else _NUMBER_UNITS.get(axis, "")
-    words = ", ".join(filter(None, (unit, "log scale" if log else "")))
-    return f"{axis_title(axis)} ({words})" if words else axis_title(axis)
 
 
 def _text_at(along: Sequence[Point], x: float) -> str:

@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 from wsload.analysis.campaign import CampaignInfo, CellResult, axis_title, cut_region, points
 from wsload.record.outcome import Validity
 from wsload.report.campaign_drawing import (
-    axis_label,
     draw_capacity,
     draw_causes,
     draw_heat_map,
@@ -19,6 +18,7 @@ from wsload.report.campaign_drawing import (
     has_slo,
 )
 from wsload.report.style import Caption, duration_text, house_style, new_figure, save, timers_text
+from wsload.report.value_axis import axis_label
 
 
 def write_campaign_plots(cells: Sequence[CellResult], info: CampaignInfo, out: Path) -> list[Path]:
