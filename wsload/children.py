@@ -29,7 +29,8 @@ _LENGTH_BYTES = 4
 Incoming = TypeVar("Incoming")
 
 
-def _die_with_parent(parent_pid: int) -> None:
+def die_with_parent(parent_pid: int) -> None:
+    """In a child: the kernel kills it when the thread that started it is gone."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent_pid:  # it died before the kernel knew
         os._exit(1)
@@ -133,7 +134,7 @@ def start(arguments: Sequence[str], pass_fds: Sequence[int] = ()) -> Process:
             pass_fds=pass_fds,
             start_new_session=True,
             # Runs between fork and exec; safe, as it is two system calls through an already loaded libc.
-            preexec_fn=functools.partial(_die_with_parent, os.getpid()),
+            preexec_fn=functools.partial(die_with_parent, os.getpid()),
         )
     except BaseException:
         os.close(stderr_fd)

@@ -14,7 +14,7 @@ from wsload.driver.tunnel import State, Tunnel
 from wsload.driver.worker import Worker
 from wsload.plan.phases import PhaseTimes
 from wsload.profile.model import Cohort, Match, Traffic
-from wsload.record.outcome import Wire
+from wsload.record.outcome import PlanAct, Wire
 from wsload.wire.closing import close_payload
 from wsload.wire.frames import STAMP_BYTES
 from wsload.wire.handshake import Upgrade, build_upgrade
@@ -167,7 +167,7 @@ def test_closing_by_plan_sends_one_close_frame() -> None:
     tunnel.data_received(server_frame(Opcode.CLOSE, close_payload(1000)))
     tunnel.eof_received()
     tunnel.connection_lost(None)
-    assert tunnel.planned
+    assert tunnel.plan is PlanAct.CLOSE
     assert listener.heard == ["opened", "ended close 1000"]
 
 

@@ -230,6 +230,13 @@ def test_cpu_shares_are_of_one_core_and_leave_gaps_for_missing_readings() -> Non
     assert np.isnan(shares[[0, 2, 3]]).all()
 
 
+def test_haproxys_own_file_gives_its_cpu_and_slots_over_all_processes(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "run", haproxy_processes=2, haproxy_cpu=0.25)
+    data = gather(RunFolder(folder))
+    assert cpu_shares(data.t_s, data.cpu_s["haproxy", 1])[5] == pytest.approx(25, abs=0.2)
+    assert sum(by_time[10.0] for by_time in data.slots.values()) == 100
+
+
 def test_long_runs_are_merged_to_a_readable_number_of_points(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -257,7 +264,7 @@ def test_a_mark_without_room_for_its_label_is_drawn_and_its_label_handed_back() 
 
 def test_a_far_timer_is_named_instead_of_squeezing_the_data() -> None:
     _, (axes,) = new_figure("title", CAPTION, mark_rows=2)
-    timers = [Timer("tunnel", 2.0), Timer("client", 86_400.0)]
+    timers = [Timer(("tunnel",), 2.0), Timer(("client",), 86_400.0)]
     values = {"peer_fin": np.full(10, 2.0)}
     draw_ends(axes, values, {"peer_fin": look_of(0)}, timers, mark_rows=2, x_label="age")
     assert axes.get_xlim()[1] < 100
@@ -277,6 +284,8 @@ def test_durations_that_span_little_keep_a_linear_axis() -> None:
 def test_timers_of_one_length_share_a_line_and_zero_is_none() -> None:
     timers = group_timers({"server": 30_000, "client": 30_000, "tunnel": 10_000, "queue": 0})
     assert [timer.label for timer in timers] == ["tunnel 10s", "server, client 30s"]
+    (crowd,) = group_timers(dict.fromkeys(("client", "server", "queue"), 5000))
+    assert (crowd.label, crowd.full_label) == ("client, server and 1 more 5s", "client, server, queue 5s")
 
 
 def test_a_setting_is_broken_between_its_parts_only() -> None:

@@ -1,157 +1,380 @@
 """Why a tunnel ended: a table of rules over the evidence, the first that applies gives the verdict.
 
-What each cause looks like from the client, and that HAProxy never sends a close frame itself, is from
-runs on HAProxy 2.6.12, 3.0.11 and 3.2.26 (haproxy-facts.md, "What each cause looks like").
+A row states what it wants of each side and cites where it is from. "run" means: seen on HAProxy 2.6.12,
+3.0.11 and 3.2.26, and again by every run of tests/e2e/test_causes.py (docs/causes.md has the table).
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
-from wsload.record.outcome import Cause, Confidence, Wire
+import msgspec
+
+from wsload.analysis.evidence import Evidence, timer_words, told
+from wsload.record.outcome import Cause, Confidence, PlanAct, Wire
 from wsload.record.snapshot import Disconnect
-from wsload.units import NS_PER_MS, NS_PER_S, format_duration
 
-TOLERANCE_NS = 100 * NS_PER_MS
-TOLERANCE_SHARE = 0.02
-"""How far idle time may lie from a timer and still be called it: 100 ms or 2 %, whichever is more. Idle
-time is measured at the client: it starts up to a transit before or after HAProxy's timer does, and ends
-when the client has got round to the FIN."""
-
-LATE_NS = NS_PER_S
-LATE_SHARE = 0.1
-"""How far past a timer a FIN may come and still be guessed to be its: many timers that expire together
-keep HAProxy and the client busy. No tunnel under that timer could have been idle for longer."""
+CERTAIN, LIKELY, GUESS = Confidence.CERTAIN, Confidence.LIKELY, Confidence.GUESS
+KILLED = frozenset({"K-", "D-", "KC", "DC", "KD", "DD"})
+CLOSED = frozenset({PlanAct.CLOSE, PlanAct.HALF_CLOSE})
+ENDS = frozenset({Wire.FIN, Wire.RST})
+ANY: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """All that is known about one tunnel's end. More sides (log line, backend) are more fields."""
-
-    disconnect: Disconnect
-    timers_ms: Mapping[str, int]
-    """By HAProxy's names; 0 or absent is off."""
-
-    @property
-    def idle_ns(self) -> int:
-        """Since the last byte either way: a byte in either direction refreshes ``timeout tunnel``."""
-        return min(self.disconnect.idle_rx_ns, self.disconnect.idle_tx_ns)
-
-    def timer_ns(self, name: str) -> int:
-        """The timer in force, 0 where it is off."""
-        return self.timers_ms.get(name, 0) * NS_PER_MS
-
-    def matches(self, name: str) -> bool:
-        """Whether the idle time is the timer's, within the tolerance."""
-        timer_ns = self.timer_ns(name)
-        return timer_ns > 0 and abs(self.idle_ns - timer_ns) <= max(TOLERANCE_NS, TOLERANCE_SHARE * timer_ns)
-
-    def shortly_after(self, name: str) -> bool:
-        """Whether the idle time lies past the timer, but not by more than a busy moment explains."""
-        timer_ns = self.timer_ns(name)
-        return timer_ns > 0 and timer_ns < self.idle_ns <= timer_ns + max(LATE_NS, LATE_SHARE * timer_ns)
-
-
-@dataclass(frozen=True)
-class Rule:
-    """One row: when ``applies``, the cause is ``cause``, as surely as ``confidence``; ``say`` why."""
+class Rule(msgspec.Struct, frozen=True, kw_only=True):
+    """One row. An empty set asks nothing; all that is asked must hold."""
 
     cause: Cause
     confidence: Confidence
-    applies: Callable[[Evidence], bool]
-    say: Callable[[Evidence], str]
+    source: str
+    wire: frozenset[str] = ANY
+    plan: frozenset[str] = frozenset({PlanAct.NOTHING, PlanAct.STALL})
+    flags: frozenset[str] = ANY
+    """HAProxy's first two flags."""
+    without_log: bool = False
+    backend: frozenset[str] = ANY
+    """How the backend ended it."""
+    root: frozenset[str] = ANY
+    """First event of term_events."""
+    server_reset: bool = False
+    idle_is: str = ""
+    """The timer that an idle time must match."""
+    idle_past: str = ""
+    """The timer that an idle time must lie shortly past."""
+    is_set: tuple[str, ...] = ()
+    is_off: tuple[str, ...] = ()
+    haproxy_ended: bool = False
+    note: str = ""
+
+    def applies(self, evidence: Evidence) -> bool:
+        """Whether all that the row asks holds."""
+        end, log = evidence.disconnect, evidence.log
+        return (
+            (not self.wire or end.wire in self.wire)
+            and (not self.plan or end.plan in self.plan)
+            and (not self.flags or evidence.flags in self.flags)
+            and (not self.without_log or log is None)
+            and (not self.backend or evidence.backend_did in self.backend)
+            and (not self.root or (log is not None and log.root_event in self.root))
+            and (not self.server_reset or (log is not None and log.server_reset))
+            and (not self.idle_is or evidence.matches(self.idle_is))
+            and (not self.idle_past or evidence.shortly_after(self.idle_past))
+            and all(evidence.timer_ns(name) for name in self.is_set)
+            and not any(evidence.timer_ns(name) for name in self.is_off)
+            and (not self.haproxy_ended or evidence.haproxy_ended)
+        )
+
+    def sentence(self, evidence: Evidence) -> str:
+        """The evidence, the timer that decided, and the row's note."""
+        timer = self.idle_is or self.idle_past
+        parts = [told(evidence)] + ([timer_words(evidence, timer)] if timer else [])
+        return "; ".join(parts + ([self.note] if self.note else []))
 
 
-def _planned(evidence: Evidence) -> str:
-    answer = {
-        Wire.CLOSE: f"and the far side answered with close code {evidence.disconnect.close_code}",
-        Wire.TIMEOUT: "and the far side did not answer in time",
-        Wire.FIN: "and the far side answered with FIN, without a close frame",
-        Wire.RST: "and the far side answered with RST, without a close frame",
-        Wire.UNSEEN: "and nobody saw the answer",
-    }
-    return f"the plan closed it, {answer[evidence.disconnect.wire]}"
+def _one(*flags: str) -> frozenset[str]:
+    return frozenset(flags)
 
 
-def _close_frame(evidence: Evidence) -> str:
-    code, reason = evidence.disconnect.close_code, evidence.disconnect.close_reason
-    named = "without a code" if code is None else f"code {code}"
-    quoted = f' "{reason}"' if reason else ""
-    return f"close frame {named}{quoted} {_idle(evidence)}; HAProxy never sends one"
-
-
-def _idle(evidence: Evidence) -> str:
-    return f"{evidence.idle_ns / NS_PER_S:.3f} s after the last byte"
-
-
-def _setting(evidence: Evidence, name: str) -> str:
-    words = "the backend's own idle close" if name == "backend-idle-close" else f"timeout {name}"
-    return f"{words} is {format_duration(evidence.timer_ns(name))}"
-
-
-def _tunnel_timer(evidence: Evidence) -> str:
-    return f"FIN {_idle(evidence)}; {_setting(evidence, 'tunnel')}"
-
-
-def _end_without_frame(evidence: Evidence) -> str:
-    """Name the idle timers that the end matches beside ``timeout tunnel``, where there are any."""
-    seen = f"{evidence.disconnect.wire.upper()} {_idle(evidence)}"
-    names = ["backend-idle-close"]
-    if not evidence.timer_ns("tunnel"):  # set, it overrides both
-        names += ["client", "server"]
-    matching = [_setting(evidence, name) for name in names if evidence.matches(name)]
-    if matching:
-        return f"{seen}; {' and '.join(matching)}"
-    if evidence.timer_ns("tunnel"):
-        return f"{seen}; {_setting(evidence, 'tunnel')}, which it does not match"
-    return f"{seen}; no timer matches"
-
-
-RULES: tuple[Rule, ...] = (
-    Rule(Cause.PLANNED, Confidence.CERTAIN, lambda e: e.disconnect.planned, _planned),
+PLANNED_RULES = (
     Rule(
-        Cause.GENERATOR_LOST,
-        Confidence.CERTAIN,
-        lambda e: e.disconnect.wire is Wire.UNSEEN,
-        lambda _: "the driver worker that held it is gone; nobody saw its end",
+        cause=Cause.GENERATOR_LOST,
+        confidence=CERTAIN,
+        wire=_one(Wire.UNSEEN),
+        plan=ANY,
+        source="wsload: collector",
     ),
-    Rule(Cause.BACKEND_CLOSE, Confidence.CERTAIN, lambda e: e.disconnect.wire is Wire.CLOSE, _close_frame),
-    # Two timers of about the same length: the client alone cannot tell them apart.
+    Rule(cause=Cause.PLANNED, confidence=CERTAIN, plan=_one(PlanAct.VANISH), source="plan"),
+    # A half-closed tunnel that a timer had to end. 2.6 uses server-fin, 3.0.11 and 3.2.26 the tunnel timer.
     Rule(
-        Cause.HAPROXY_TUNNEL_TIMEOUT,
-        Confidence.GUESS,
-        lambda e: e.disconnect.wire is Wire.FIN and e.matches("tunnel") and e.matches("backend-idle-close"),
-        lambda e: f"{_tunnel_timer(e)}, and {_setting(e, 'backend-idle-close')}",
-    ),
-    Rule(
-        Cause.HAPROXY_TUNNEL_TIMEOUT,
-        Confidence.LIKELY,
-        lambda e: e.disconnect.wire is Wire.FIN and e.matches("tunnel"),
-        _tunnel_timer,
+        cause=Cause.HAPROXY_SERVER_FIN,
+        confidence=CERTAIN,
+        plan=_one(PlanAct.HALF_CLOSE),
+        flags=_one("sD"),
+        idle_is="server-fin",
+        source="run: half-close, 2.6.12",
     ),
     Rule(
-        Cause.HAPROXY_TUNNEL_TIMEOUT,
-        Confidence.GUESS,
-        lambda e: e.disconnect.wire is Wire.FIN and e.shortly_after("tunnel"),
-        lambda e: f"{_tunnel_timer(e)}, so it came late",
+        cause=Cause.HAPROXY_CLIENT_FIN,
+        confidence=CERTAIN,
+        plan=_one(PlanAct.HALF_CLOSE),
+        flags=_one("cD"),
+        idle_is="client-fin",
+        source="manual: timeout client-fin",
     ),
-    # HAProxy turns a backend's RST into a FIN: who ended it, the client alone cannot tell.
-    Rule(Cause.PEER_FIN, Confidence.LIKELY, lambda e: e.disconnect.wire is Wire.FIN, _end_without_frame),
-    Rule(Cause.PEER_RESET, Confidence.LIKELY, lambda e: e.disconnect.wire is Wire.RST, _end_without_frame),
-    # Only our own closing handshake has a bound that can run out.
     Rule(
-        Cause.PLANNED,
-        Confidence.GUESS,
-        lambda e: e.disconnect.wire is Wire.TIMEOUT,
-        lambda _: "our bound on the closing handshake ran out and we aborted",
+        cause=Cause.HAPROXY_TUNNEL_TIMEOUT,
+        confidence=CERTAIN,
+        plan=_one(PlanAct.HALF_CLOSE),
+        flags=_one("sD", "cD"),
+        idle_is="tunnel",
+        source="run: half-close, 3.0.11 and 3.2.26",
+    ),
+    Rule(
+        cause=Cause.HAPROXY_SERVER_TIMEOUT,
+        confidence=CERTAIN,
+        plan=_one(PlanAct.HALF_CLOSE),
+        flags=_one("sD"),
+        idle_is="server",
+        is_off=("tunnel",),
+        source="manual: timeout tunnel, fall-back to client and server",
+    ),
+    Rule(
+        cause=Cause.HAPROXY_KILLED, confidence=CERTAIN, plan=CLOSED, flags=KILLED, source="run: K and D flags"
+    ),
+    Rule(
+        cause=Cause.PLANNED,
+        confidence=LIKELY,
+        plan=CLOSED,
+        wire=ENDS,
+        flags=_one("cD", "sD", "CD", "SD"),
+        note="the plan's close and this end crossed",
+        source="wsload: drain",
+    ),
+    Rule(cause=Cause.PLANNED, confidence=CERTAIN, plan=CLOSED, source="plan"),
+)
+BACKEND_FRAME_RULES = (
+    Rule(
+        cause=Cause.BACKEND_IDLE_TIMEOUT,
+        confidence=CERTAIN,
+        wire=_one(Wire.CLOSE),
+        backend=_one("idle_close"),
+        note="HAProxy never sends a close frame",
+        source="backend's record",
+    ),
+    Rule(
+        cause=Cause.BACKEND_IDLE_TIMEOUT,
+        confidence=LIKELY,
+        wire=_one(Wire.CLOSE),
+        idle_is="backend-idle-close",
+        note="HAProxy never sends a close frame",
+        source="run: backend idle close",
+    ),
+    Rule(
+        cause=Cause.BACKEND_CLOSE,
+        confidence=CERTAIN,
+        wire=_one(Wire.CLOSE),
+        note="HAProxy never sends a close frame",
+        source="run: backend FIN with a close frame",
     ),
 )
+LOG_RULES = (
+    Rule(cause=Cause.HAPROXY_KILLED, confidence=CERTAIN, flags=KILLED, source="run: K and D flags"),
+    Rule(
+        cause=Cause.BACKEND_RESET,
+        confidence=CERTAIN,
+        flags=_one("SD"),
+        backend=_one("rst"),
+        note="HAProxy turns a backend's RST into a FIN",
+        source="run: backend RST",
+    ),
+    Rule(
+        cause=Cause.BACKEND_RESET,
+        confidence=CERTAIN,
+        flags=_one("SD"),
+        server_reset=True,
+        note="HAProxy turns a backend's RST into a FIN",
+        source="run: backend RST, bc_err from 3.0 on",
+    ),
+    Rule(
+        cause=Cause.BACKEND_RESET,
+        confidence=LIKELY,
+        flags=_one("SD"),
+        note="HAProxy turns a backend's RST into a FIN",
+        source="run: backend RST",
+    ),
+    Rule(
+        cause=Cause.CLIENT_RESET,
+        confidence=LIKELY,
+        flags=_one("CD"),
+        note="the plan did not, so something between client and HAProxy did",
+        source="run: client RST",
+    ),
+    # A stalled client's idle time starts when the buffers on the way are full, which only HAProxy knows.
+    Rule(
+        cause=Cause.HAPROXY_TUNNEL_TIMEOUT,
+        confidence=CERTAIN,
+        plan=_one(PlanAct.STALL),
+        flags=_one("cD"),
+        is_set=("tunnel",),
+        source="run: client stops reading",
+    ),
+    Rule(
+        cause=Cause.HAPROXY_CLIENT_TIMEOUT,
+        confidence=CERTAIN,
+        plan=_one(PlanAct.STALL),
+        flags=_one("cD"),
+        is_off=("tunnel",),
+        source="run: client stops reading",
+    ),
+    Rule(
+        cause=Cause.HAPROXY_TUNNEL_TIMEOUT,
+        confidence=CERTAIN,
+        flags=_one("cD", "sD"),
+        idle_is="tunnel",
+        source="run: tunnel timeout, idle",
+    ),
+    Rule(
+        cause=Cause.HAPROXY_CLIENT_TIMEOUT,
+        confidence=CERTAIN,
+        flags=_one("cD"),
+        idle_is="client",
+        is_off=("tunnel",),
+        source="run: no timeout tunnel, client the smaller",
+    ),
+    Rule(
+        cause=Cause.HAPROXY_SERVER_TIMEOUT,
+        confidence=CERTAIN,
+        flags=_one("sD"),
+        idle_is="server",
+        is_off=("tunnel",),
+        source="run: no timeout tunnel, server the smaller",
+    ),
+    Rule(
+        cause=Cause.HAPROXY_TUNNEL_TIMEOUT,
+        confidence=LIKELY,
+        flags=_one("cD", "sD"),
+        idle_past="tunnel",
+        note="it came late",
+        source="run: tunnel timeout, many at once",
+    ),
+    Rule(
+        cause=Cause.HAPROXY_TUNNEL_TIMEOUT,
+        confidence=GUESS,
+        flags=_one("cD", "sD"),
+        is_set=("tunnel",),
+        note="HAProxy's flags say a timer, and the idle times seen match none",
+        source="manual: timeout tunnel overrides client and server",
+    ),
+    Rule(
+        cause=Cause.HAPROXY_CLIENT_TIMEOUT,
+        confidence=GUESS,
+        flags=_one("cD"),
+        note="HAProxy's flags say a timer of the client's side; which, is not known",
+        source="manual: 8.5, cD",
+    ),
+    Rule(
+        cause=Cause.HAPROXY_SERVER_TIMEOUT,
+        confidence=GUESS,
+        flags=_one("sD"),
+        note="HAProxy's flags say a timer of the server's side; which, is not known",
+        source="manual: 8.5, sD",
+    ),
+    Rule(
+        cause=Cause.BACKEND_FIN,
+        confidence=CERTAIN,
+        flags=_one("--"),
+        backend=_one("fin", "half_open", "stop"),
+        note="no close frame came",
+        source="run: backend FIN",
+    ),
+    Rule(
+        cause=Cause.BACKEND_FIN,
+        confidence=CERTAIN,
+        flags=_one("--"),
+        root=_one("S2"),
+        note="no close frame came",
+        source="run: backend FIN, term_events from 3.2 on",
+    ),
+    Rule(
+        cause=Cause.BACKEND_FIN,
+        confidence=LIKELY,
+        flags=_one("--"),
+        note="a clean end that the client did not begin, so the backend did",
+        source="run: backend FIN",
+    ),
+)
+NO_LOG_RULES = (
+    Rule(
+        cause=Cause.HAPROXY_KILLED,
+        confidence=CERTAIN,
+        wire=ENDS,
+        without_log=True,
+        haproxy_ended=True,
+        note="the HAProxy process ended then, and logs nothing for its live tunnels",
+        source="run: SIGTERM, SIGKILL",
+    ),
+    Rule(
+        cause=Cause.BACKEND_RESET,
+        confidence=LIKELY,
+        wire=ENDS,
+        without_log=True,
+        backend=_one("rst"),
+        source="backend's record",
+    ),
+    Rule(
+        cause=Cause.BACKEND_FIN,
+        confidence=LIKELY,
+        wire=ENDS,
+        without_log=True,
+        backend=_one("fin", "half_open", "stop"),
+        source="backend's record",
+    ),
+    Rule(
+        cause=Cause.HAPROXY_TUNNEL_TIMEOUT,
+        confidence=LIKELY,
+        wire=_one(Wire.FIN),
+        without_log=True,
+        idle_is="tunnel",
+        source="run: tunnel timeout, idle",
+    ),
+    Rule(
+        cause=Cause.HAPROXY_CLIENT_TIMEOUT,
+        confidence=LIKELY,
+        wire=_one(Wire.FIN),
+        without_log=True,
+        idle_is="client",
+        is_off=("tunnel",),
+        source="run: no timeout tunnel, client the smaller",
+    ),
+    Rule(
+        cause=Cause.HAPROXY_SERVER_TIMEOUT,
+        confidence=LIKELY,
+        wire=_one(Wire.FIN),
+        without_log=True,
+        idle_is="server",
+        is_off=("tunnel",),
+        source="run: no timeout tunnel, server the smaller",
+    ),
+    Rule(
+        cause=Cause.HAPROXY_TUNNEL_TIMEOUT,
+        confidence=GUESS,
+        wire=_one(Wire.FIN),
+        without_log=True,
+        idle_past="tunnel",
+        note="it came late",
+        source="run: tunnel timeout, many at once",
+    ),
+    # HAProxy turns a backend's RST into a FIN: who ended it, the client alone cannot tell.
+    Rule(
+        cause=Cause.PEER_FIN,
+        confidence=LIKELY,
+        wire=_one(Wire.FIN),
+        note="no timer in force matches",
+        source="client",
+    ),
+    Rule(
+        cause=Cause.PEER_RESET,
+        confidence=LIKELY,
+        wire=_one(Wire.RST),
+        note="HAProxy ends tunnels with FIN, so it was something else on the way",
+        source="client",
+    ),
+    Rule(cause=Cause.UNKNOWN, confidence=GUESS, plan=ANY, source="nothing applies"),
+)
+RULES: tuple[Rule, ...] = PLANNED_RULES + BACKEND_FRAME_RULES + LOG_RULES + NO_LOG_RULES
+
+
+def attribute(evidence: Evidence) -> tuple[Cause, Confidence, str]:
+    """The cause of one tunnel's end, how sure it is, and one sentence with the figures that say so.
+
+    Pure; every end has a verdict. A log line that should be there and is not lowers the confidence of what
+    is concluded without it.
+    """
+    rule = next(rule for rule in RULES if rule.applies(evidence))
+    confidence = rule.confidence
+    if evidence.log_is_lost and confidence is LIKELY:
+        confidence = GUESS
+    return rule.cause, confidence, rule.sentence(evidence)
 
 
 def first_cause(disconnect: Disconnect, timers_ms: Mapping[str, int]) -> tuple[Cause, Confidence, str]:
-    """The cause of one tunnel's end, how sure it is, and one sentence with the figures that say so.
-
-    ``timers_ms`` are the timers in force (``RunInfo.timers_ms``). Pure; every end has a verdict.
-    """
-    evidence = Evidence(disconnect, timers_ms)
-    rule = next(rule for rule in RULES if rule.applies(evidence))
-    return rule.cause, rule.confidence, rule.say(evidence)
+    """The verdict from the client's side alone, while the run lasts; :func:`attribute` knows more later."""
+    return attribute(Evidence(disconnect, timers_ms))

@@ -44,8 +44,8 @@ def command(
     from wsload.record import layout
 
     with live_view(quiet=quiet or as_json) as live:
-        say = None if live is None else _teller(live)
-        result = asyncio.run(run_campaign(campaign, planned, out, live and live.show, say))
+        show, tell = (live.show, _teller(live)) if live else (None, None)
+        result = asyncio.run(run_campaign(campaign, planned, out, show, tell))
     for failure in result.failures:
         click.echo(f"wsload: {failure.cell.folder}: {failure.error}", err=True)
     has_results = any((result.folder / cell.folder / layout.SUMMARY).is_file() for cell in planned)

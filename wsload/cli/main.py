@@ -34,7 +34,7 @@ class _LazyGroup(click.Group):
 
 @click.group(cls=_LazyGroup, context_settings={"auto_envvar_prefix": "WSLOAD", "max_content_width": 110})
 @click.version_option(wsload.__version__, prog_name="wsload")
-def _group() -> None:
+def group() -> None:
     """Load and soak testing of WebSocket tunnels through HAProxy.
 
     How many can it hold, what does each timeout setting cost, and who closed that tunnel?
@@ -49,7 +49,7 @@ def main() -> None:
     # Before and after a run, which has its own way with signals, SIGTERM does what Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        sys.exit(_group.main(prog_name="wsload", standalone_mode=False))
+        sys.exit(group.main(prog_name="wsload", standalone_mode=False))
     except WsloadError as error:
         click.echo(f"wsload: {error}", err=True)
         sys.exit(error.exit_code)

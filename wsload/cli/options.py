@@ -41,5 +41,5 @@ plots_option = click.option(
     show_default=True,
     envvar="WSLOAD_PLOTS",
     show_envvar=True,
-    help="Make plots and page now; without them, later: wsload report FOLDER.",
+    help="Draw plots and write the page, or leave them for a later: wsload report FOLDER.",
 )

@@ -30,12 +30,12 @@ def command(
     from wsload.run.session import run
 
     with live_view(quiet=quiet or as_json) as live:
-        result = asyncio.run(run(loaded, out, live and live.show))
-    if plots:
-        with views.until_interrupted(result.folder):
-            views.write_views(result.folder, result.summary)
+        result = asyncio.run(run(loaded, out, live.show if live else None))
     if as_json:
         views.print_json(result.summary)
     elif not quiet:
         views.print_summary(result.summary, result.folder)
+    if plots:
+        with views.until_interrupted(result.folder):
+            views.write_views(result.folder, result.summary)
     sys.exit(result.exit_code)

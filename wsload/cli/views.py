@@ -1,10 +1,10 @@
 """Make and print every view of a folder: plots, page, text. The folder alone is enough for all of them."""
 
 import contextlib
-import os
 import multiprocessing
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from wsload.children import die_with_parent
 from wsload.errors import FolderError, InterruptedRunError
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def until_interrupted(folder: Path) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         raise InterruptedRunError(
-            f"interrupted while plots were made; the result is whole, for its plots type: wsload report {folder}"
+            f"interrupted while plots were drawn; the results are saved, go on with: wsload report {folder}"
         ) from None
 
 
@@ -69,13 +70,25 @@ def write_campaign_views(folder: Path) -> None:
     try:
         fresh = [folder / cell.run for cell in results if not (folder / cell.run / layout.REPORT).exists()]
         # Drawing is the longest part of a short campaign's end, and each run's is independent.
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(max_workers=os.cpu_count(), mp_context=context) as pool:
+        pool = ProcessPoolExecutor(
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=_begin_drawing,
+            initargs=(os.getpid(),),
+        )
+        try:
             list(pool.map(_write_stored_views, fresh))
+        finally:
+            pool.shutdown(cancel_futures=True)
         write_campaign_plots(results, info, folder / layout.PLOTS)
         write_campaign_html(folder, info.title)
     except OSError as error:
         raise _no_room(folder, error) from error
+
+
+def _begin_drawing(parent_pid: int) -> None:
+    """In a drawing process: it ends with its parent, and a terminal's Ctrl-C is the parent's to answer."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    die_with_parent(parent_pid)
 
 
 def _write_stored_views(folder: Path) -> None:

@@ -27,6 +27,8 @@ class CohortTraffic:
     closed_loop = False
     """Whether a reply calls for the next message."""
     period_ns: int | None = None
+    after_ns: int | None = None
+    """When, after a tunnel's planned opening, :meth:`turn` is due; None where it never is."""
 
     def __init__(self, spec: Cohort, phases: PhaseTimes, mask: bytes) -> None:
         """``mask`` is the 4 bytes all messages are masked with."""
@@ -40,6 +42,9 @@ class CohortTraffic:
 
     def send(self, tunnel: "Tunnel", due_ns: int) -> None:
         """A message is due."""
+
+    def turn(self, tunnel: "Tunnel", due_ns: int) -> None:
+        """The moment has come for what the cohort is named for."""
 
     def message(self, tunnel: "Tunnel", payload: bytes, now_ns: int) -> None:
         """A data message arrived that the fast lane did not file."""
@@ -138,8 +143,49 @@ class Pinged(CohortTraffic):
         return None, "ping_rtt"
 
 
+class _Turning(CohortTraffic):
+    """Idle until its moment; base of the cohorts that then misbehave."""
+
+    def __init__(self, spec: Cohort, phases: PhaseTimes, mask: bytes) -> None:
+        """See the base."""
+        super().__init__(spec, phases, mask)
+        self.after_ns = spec.after_ns
+
+
+class HalfClosed(_Turning):
+    """Sends FIN without a close frame, and keeps reading."""
+
+    def turn(self, tunnel: "Tunnel", due_ns: int) -> None:
+        """Shut the write side."""
+        tunnel.half_close()
+
+
+class Stalled(_Turning):
+    """Stops reading: what the far side sends fills the buffers on the way."""
+
+    def turn(self, tunnel: "Tunnel", due_ns: int) -> None:
+        """Stop reading, until the drain."""
+        tunnel.stall()
+
+
+class Ghost(_Turning):
+    """Vanishes: nothing leaves its socket any more, and nobody is told.
+
+    Needs CAP_NET_ADMIN. Without it a stand-in stays silent instead: it answers nothing, but its kernel still
+    acknowledges, and counts as ``ghost_stand_in``.
+    """
+
+    def turn(self, tunnel: "Tunnel", due_ns: int) -> None:
+        """Vanish."""
+        if not tunnel.vanish():
+            self.recorder.count(due_ns, "ghost_stand_in")
+
+
 TRAFFIC: dict[Traffic, type[CohortTraffic]] = {
     Traffic.IDLE: Idle,
     Traffic.CHATTY: Chatty,
     Traffic.PINGED: Pinged,
+    Traffic.HALF_CLOSED: HalfClosed,
+    Traffic.STALLED: Stalled,
+    Traffic.GHOST: Ghost,
 }

@@ -1,13 +1,14 @@
 """One tunnel: a protocol on a uvloop transport, with no task, timer, dict or logger of its own."""
 
 import asyncio
+import socket
 from enum import IntEnum
 from time import monotonic_ns
 from typing import TYPE_CHECKING, cast
 
 import msgspec
 
-from wsload.record.outcome import Wire
+from wsload.record.outcome import PlanAct, Wire
 from wsload.wire.closing import close_payload, parse_close
 from wsload.wire.frames import CLOSE, PING, PONG, STAMP_BYTES, Frame, build_frame, split_frames
 from wsload.wire.handshake import Answer, check_answer
@@ -50,6 +51,8 @@ class Extra(msgspec.Struct, gc=False):
 
 
 _BINARY_FINAL = 0x82
+_TCP_REPAIR = 19
+"""linux/tcp.h; the socket module does not name it."""
 
 
 class Tunnel(asyncio.Protocol):
@@ -63,7 +66,7 @@ class Tunnel(asyncio.Protocol):
         "mark_ns",
         "opened_ns",
         "pending",
-        "planned",
+        "plan",
         "rx_ns",
         "state",
         "transport",
@@ -84,7 +87,7 @@ class Tunnel(asyncio.Protocol):
         """When the current step began: connect, upgrade; at the end, when the end was seen."""
         self.opened_ns = self.rx_ns = self.tx_ns = 0
         self.wire = Wire.UNSEEN
-        self.planned = False
+        self.plan = PlanAct.NOTHING
         self.blocked = False
         """Whether the socket takes no more: messages that fall due meanwhile are counted, not queued."""
 
@@ -154,12 +157,46 @@ class Tunnel(asyncio.Protocol):
         """Begin the closing handshake; the far side closes TCP (RFC 6455, section 7.1.1)."""
         if self.state is State.OPEN:
             self.state = State.CLOSING
-            self.planned = True
+            self.plan = PlanAct.CLOSE
             reference = self.extra.reference if self.extra is not None else None
             if reference is None:
                 self.write(build_frame(CLOSE, close_payload(code), self.worker.mask), now_ns)
             else:
                 self.write(reference.close(code), now_ns)
+
+    def half_close(self) -> None:
+        """Send FIN and keep reading; there is no close frame after that."""
+        if self.state is State.OPEN:
+            self.state = State.CLOSING
+            self.plan = PlanAct.HALF_CLOSE
+            self.tx_ns = monotonic_ns()
+            self.transport.write_eof()
+
+    def stall(self) -> None:
+        """Read no more."""
+        if self.state is State.OPEN:
+            self.plan = PlanAct.STALL
+            self.transport.pause_reading()
+
+    def unstall(self) -> None:
+        """Read again what has piled up; nothing happens to a tunnel that reads."""
+        if not self.transport.is_reading():
+            self.transport.resume_reading()
+
+    def vanish(self) -> bool:
+        """Disappear without FIN or RST. False without CAP_NET_ADMIN: then it only falls silent."""
+        if self.state is not State.OPEN:
+            return True
+        sock = self.transport.get_extra_info("socket")
+        try:
+            # In repair mode a close sends nothing (tcp_close: no FIN, no RST while tp->repair).
+            sock.setsockopt(socket.IPPROTO_TCP, _TCP_REPAIR, 1)
+        except PermissionError:
+            self.stall()
+            return False
+        self.plan = PlanAct.VANISH
+        self.abort(Wire.VANISHED)
+        return True
 
     def abort(self, wire: Wire) -> None:
         """Give up on it; ``wire`` is what goes on record."""

@@ -19,14 +19,16 @@ from wsload.driver.traffic import TRAFFIC, CohortTraffic
 from wsload.driver.tunnel import State, Tunnel
 from wsload.plan.arrivals import MessageSchedule
 from wsload.plan.phases import PhaseTimes
-from wsload.record.outcome import Wire
-from wsload.record.snapshot import Disconnect, Gauges, Snapshot, WorkerHealth
+from wsload.record.outcome import PlanAct, Wire
+from wsload.record.snapshot import Disconnect, Gauges, HandshakeFailure, Snapshot, WorkerHealth
 from wsload.wire.closing import NORMAL
 from wsload.wire.handshake import Upgrade, build_upgrade
 from wsload.wire.reference import HandshakeJudge
 
 _UPGRADES_PER_ENDPOINT = 64
 """Prebuilt requests, each with a nonce of its own, that tunnels take in turn."""
+_PLANNED_ENDS = (PlanAct.CLOSE, PlanAct.HALF_CLOSE, PlanAct.VANISH)
+"""After these an end is what the plan asked for."""
 _CLOSING_SHARE = 0.6
 """The part of the drain over which closings are spread; the rest waits for their answers."""
 
@@ -52,6 +54,8 @@ class Worker:
         self._target_of: list[int] = self.assignment.target_of.tolist()
         self._local_ip: list[str] = [""] * count
         self._local_port = array("H", bytes(2 * count))
+        self._began_ns = array("q", bytes(8 * count))
+        """When each tunnel's connection was begun."""
         self._upgrades = [
             [
                 build_upgrade(
@@ -69,7 +73,7 @@ class Worker:
         self._deadlines: deque[tuple[int, Tunnel, State]] = deque()
         """Ascending: when a tunnel must have left the state it is in."""
         self._disconnects: list[Disconnect] = []
-        self._failed: list[int] = []
+        self._failed: list[HandshakeFailure] = []
         self._scheduler = Scheduler(loop, self._housekeeping)
         self._alive = 0
         self._draining = False
@@ -101,6 +105,9 @@ class Worker:
                     assignment.seed * 1009 + number,
                 )
                 agenda.add(schedule, self._sender(cohort, members.tolist()))
+            if cohort.after_ns is not None and len(members):
+                turns = Listed(opens_ns[members] + cohort.after_ns, members.astype(np.int32))
+                agenda.add(turns, self._turn)
         self._snapshot(0, start_ns)
         self._scheduler.start(start_ns)
 
@@ -122,6 +129,14 @@ class Worker:
 
         return send_due
 
+    def _turn(self, index: int, due_ns: int) -> None:
+        """A tunnel's moment; one that opened too late for it has missed it, and is counted."""
+        tunnel = self._tunnels[index]
+        if tunnel is not None and tunnel.state is State.OPEN:
+            tunnel.cohort.turn(tunnel, due_ns)
+        elif tunnel is not None and tunnel.state is not State.CLOSING:
+            tunnel.cohort.recorder.count(due_ns, "turn_missed")
+
     def _begin_drain(self, _index: int, due_ns: int) -> None:
         if self._draining:
             return
@@ -136,6 +151,7 @@ class Worker:
             if tunnel is None:
                 continue
             if tunnel.state is State.OPEN:
+                tunnel.unstall()
                 open_now.append(index)
             elif tunnel.state in (State.CONNECTING, State.UPGRADING):
                 self.handshake_failed(tunnel, "unfinished", due_ns)
@@ -182,9 +198,9 @@ class Worker:
         try:
             sock = opening.start_connect(endpoint, sources[self._source_of[index]] if sources else None)
         except OSError as error:
-            self._count_failure(tunnel, opening.failure_reason(error))
+            self._count_failure(tunnel, opening.failure_reason(error), now_ns)
             return
-        tunnel.mark_ns = now_ns
+        tunnel.mark_ns = self._began_ns[index] = now_ns
         self._tunnels[index] = tunnel
         self._alive += 1
         cohort.connecting += 1
@@ -261,9 +277,8 @@ class Worker:
 
     def handshake_failed(self, tunnel: Tunnel, reason: str, now_ns: int) -> None:
         """It did not get its 101; ``reason`` is a status code or a word of :class:`CohortInterval`."""
-        del now_ns
         tunnel.cohort.connecting -= 1
-        self._count_failure(tunnel, reason)
+        self._count_failure(tunnel, reason, now_ns)
         self._gone(tunnel)
 
     def tunnel_ended(self, tunnel: Tunnel, now_ns: int) -> None:
@@ -279,7 +294,7 @@ class Worker:
         cohort, index = tunnel.cohort, tunnel.index
         cohort.open -= 1
         cohort.recorder.count(at_ns, "disconnect")
-        if not tunnel.planned:
+        if tunnel.plan not in _PLANNED_ENDS:
             cohort.recorder.count(at_ns, "disconnect_unexpected")
         cohort.recorder.time(at_ns, "tunnel_age", age_ns)
         cohort.recorder.time(at_ns, "idle_at_disconnect", min(idle_rx_ns, idle_tx_ns))
@@ -298,7 +313,7 @@ class Worker:
                 wire=tunnel.wire,
                 close_code=code,
                 close_reason=reason,
-                planned=tunnel.planned,
+                plan=tunnel.plan,
             )
         )
         self._gone(tunnel)
@@ -312,11 +327,23 @@ class Worker:
         tunnel.cohort.recorder.count(now_ns, "protocol_error")
         self._await(tunnel, now_ns)
 
-    def _count_failure(self, tunnel: Tunnel, reason: str) -> None:
+    def _count_failure(self, tunnel: Tunnel, reason: str, now_ns: int) -> None:
         due_ns = self._due_ns(tunnel)
         tunnel.cohort.recorder.count(due_ns, "handshake_failed")
         tunnel.cohort.recorder.count(due_ns, f"handshake_failed:{reason}")
-        self._failed.append(int(self.assignment.tunnel_ids[tunnel.index]))
+        index = tunnel.index
+        self._failed.append(
+            HandshakeFailure(
+                t_ns=now_ns - self._phases.start_ns,
+                tunnel=int(self.assignment.tunnel_ids[index]),
+                cohort=tunnel.cohort.name,
+                local_ip=self._local_ip[index],
+                local_port=self._local_port[index],
+                remote=self._prepare.endpoints[self._target_of[index]].address,
+                waited_ns=now_ns - self._began_ns[index] if self._began_ns[index] else 0,
+                reason=reason,
+            )
+        )
 
     def _drop(self, tunnel: Tunnel) -> None:
         """A tunnel that failed before its end was seen: nothing of it may be heard any more."""

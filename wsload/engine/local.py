@@ -23,6 +23,7 @@ class LocalEngine:
         self._readers: list[asyncio.Task[None]] = []
         self._events: asyncio.Queue[WorkerEvent] = asyncio.Queue()
         self._base_rss_bytes = 0
+        self._given_up: set[int] = set()
 
     async def prepare(
         self,
@@ -71,8 +72,9 @@ class LocalEngine:
 
     def give_up(self) -> None:
         """See the protocol."""
-        for child, reader in zip(self._children, self._readers, strict=True):
+        for number, (child, reader) in enumerate(zip(self._children, self._readers, strict=True)):
             if not reader.done():
+                self._given_up.add(number)
                 child.process.signal(signal.SIGKILL)
 
     def stop(self) -> None:
@@ -91,4 +93,5 @@ class LocalEngine:
             if isinstance(message, Snapshot):
                 self._events.put_nowait(message)
         await child.process.wait(1.0)
-        self._events.put_nowait(WorkerLost(number, f"{child.name} ended{child.last_words()}"))
+        ending = "fell silent and was killed" if number in self._given_up else f"ended{child.last_words()}"
+        self._events.put_nowait(WorkerLost(number, f"{child.name} {ending}"))

@@ -106,6 +106,7 @@ COHORT: Keys = {
     "payload": Key("payload_bytes", size),
     "match": Key("match", choice(Match)),
     "every": Key("every_ns", duration("20s", least_ns=1)),
+    "after": Key("after_ns", duration("1s", least_ns=1)),
 }
 
 TABLES: dict[str, Keys] = {

@@ -43,6 +43,12 @@ class Traffic(StrEnum):
     IDLE = "idle"
     CHATTY = "chatty"
     PINGED = "pinged"
+    HALF_CLOSED = "half-closed"
+    """Shuts its write side and listens on."""
+    STALLED = "stalled"
+    """Stops reading, whatever comes."""
+    GHOST = "ghost"
+    """Vanishes without FIN or RST, as a phone does that leaves its network."""
 
 
 class Match(StrEnum):
@@ -145,6 +151,8 @@ class Cohort(Struct, frozen=True, kw_only=True):
     payload_bytes: int = 64
     match: Match = Match.STAMP
     every_ns: int = 20 * NS_PER_S
+    after_ns: int = NS_PER_S
+    """How long after its planned opening a half-closed, stalled or ghost tunnel does what it is named for."""
 
 
 class Aggregation(StrEnum):

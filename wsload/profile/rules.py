@@ -8,6 +8,8 @@ from wsload.profile.model import BackendMode, Match, Profile, Reply, Traffic, Vi
 STAMP_BYTES = 16
 """A stamp is two 64-bit times: intended and sent."""
 
+ALL_COHORTS = "all"
+
 MOST_COHORTS = 255
 """A tunnel's cohort travels as one byte."""
 
@@ -57,6 +59,9 @@ def _cohorts_have_their_own_names(profile: Profile, _raw: Raw) -> Iterator[Breac
             problem = f'"{cohort.name}" is the name of cohort[{seen[cohort.name]}] already'
             yield Breach(f"cohort[{index}].name", problem, f'write another, such as "{cohort.name}-{index}"')
         seen[cohort.name] = index
+        if cohort.name == ALL_COHORTS:
+            problem = f'"{ALL_COHORTS}" stands for all cohorts together in results'
+            yield Breach(f"cohort[{index}].name", problem, 'write another, such as "everyone"')
     if len(profile.cohorts) > MOST_COHORTS:
         yield Breach("cohort", f"{len(profile.cohorts)} cohorts", f"use at most {MOST_COHORTS}")
 
@@ -75,6 +80,7 @@ def _traffic_is_stated_where_it_matters(_profile: Profile, raw: Raw) -> Iterator
             ("payload", "chatty"),
             ("match", "chatty"),
             ("every", "pinged"),
+            ("after", "ghost"),
         ):
             if "traffic" not in cohort and key in cohort:
                 path = f"cohort[{index}].{key}"

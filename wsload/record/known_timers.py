@@ -27,14 +27,14 @@ KNOWN_TIMERS: tuple[KnownTimer, ...] = (
         "Google Cloud external Application Load Balancer",
         30 * NS_PER_S,
         "",
-        "cloud.google.com/load-balancing/docs/https (backend service timeout of WebSocket connections)",
+        "github.com/kubernetes/ingress-gce/tree/master/examples/websocket (backend service timeout)",
         by_age=True,
     ),
     KnownTimer(
         "Heroku router",
         55 * NS_PER_S,
         "",
-        "devcenter.heroku.com/articles/http-routing (timeouts: a rolling 55 s window)",
+        "devcenter.heroku.com/articles/http-routing#timeouts (a rolling window of 55 s)",
     ),
     KnownTimer(
         "AWS ALB",

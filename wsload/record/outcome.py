@@ -20,19 +20,58 @@ class Wire(StrEnum):
     """A close frame arrived (its code and reason are recorded), whatever TCP did afterwards."""
     TIMEOUT = "timeout"
     """Nothing: our own bound on the closing handshake ran out and we aborted."""
+    VANISHED = "vanished"
+    """The plan made the client vanish without FIN or RST; it saw nothing more."""
     UNSEEN = ""
     """The worker that held the tunnel is gone; nobody saw."""
 
 
+class PlanAct(StrEnum):
+    """The last thing the plan did to a tunnel before its end."""
+
+    NOTHING = ""
+    CLOSE = "close"
+    """Sent a close frame, in the drain."""
+    HALF_CLOSE = "half-close"
+    STALL = "stall"
+    VANISH = "vanish"
+
+
 class Cause(StrEnum):
-    """Our verdict on why a tunnel ended."""
+    """Our verdict on why a tunnel ended, or never opened."""
 
     PLANNED = "planned"
-    BACKEND_CLOSE = "backend_close"
     HAPROXY_TUNNEL_TIMEOUT = "haproxy_tunnel_timeout"
+    HAPROXY_CLIENT_TIMEOUT = "haproxy_client_timeout"
+    HAPROXY_SERVER_TIMEOUT = "haproxy_server_timeout"
+    HAPROXY_CLIENT_FIN = "haproxy_client_fin"
+    HAPROXY_SERVER_FIN = "haproxy_server_fin"
+    HAPROXY_KILLED = "haproxy_killed"
+    """By an admin, hard-stop-after, a server marked down, or the process's own end."""
+    BACKEND_CLOSE = "backend_close"
+    BACKEND_FIN = "backend_fin"
+    BACKEND_RESET = "backend_reset"
+    BACKEND_IDLE_TIMEOUT = "backend_idle_timeout"
+    CLIENT_RESET = "client_reset"
+    PATH_IDLE_TIMEOUT = "path_idle_timeout"
+    """Something on the way cuts at a fixed idle time that no known timer explains."""
     PEER_FIN = "peer_fin"
+    """The far side sent FIN; no evidence says which part of it."""
     PEER_RESET = "peer_reset"
     GENERATOR_LOST = "generator_lost"
+    # Of tunnels that never opened.
+    REFUSED_STATUS = "refused_status"
+    """An HTTP status other than 101; the status itself is the failure's reason."""
+    QUEUE_TIMEOUT = "queue_timeout"
+    SERVER_DOWN = "server_down"
+    BACKEND_REFUSED = "backend_refused"
+    BACKEND_TIMEOUT = "backend_timeout"
+    BACKLOG_WAIT = "backlog_wait"
+    """HAProxy was full: the kernel accepted, and nobody spoke."""
+    HANDSHAKE_TIMEOUT = "handshake_timeout"
+    HANDSHAKE_FAILED = "handshake_failed"
+    """Refused, reset or cut before an answer; the failure's reason says how."""
+    UNKNOWN = "unknown"
 
 
 class Confidence(StrEnum):

@@ -6,7 +6,7 @@ A snapshot's size depends on the number of cohorts and on disconnects, never on 
 import msgspec
 
 from wsload.record.histogram import Histogram
-from wsload.record.outcome import Phase, Wire
+from wsload.record.outcome import Phase, PlanAct, Wire
 
 SNAPSHOT_VERSION = 1
 
@@ -44,7 +44,7 @@ class Disconnect(msgspec.Struct, array_like=True, frozen=True):
     """One tunnel's end as its client saw it. Times are monotonic ns or spans in ns.
 
     ``idle_rx_ns`` and ``idle_tx_ns`` are the time since the last byte arrived and was sent (since the
-    101 where none was). ``planned`` says that the plan closed it.
+    101 where none was); a half-close counts as sent. ``plan`` is what the plan did to it.
     """
 
     t_ns: int
@@ -60,7 +60,23 @@ class Disconnect(msgspec.Struct, array_like=True, frozen=True):
     wire: Wire
     close_code: int | None
     close_reason: str
-    planned: bool
+    plan: PlanAct
+
+
+class HandshakeFailure(msgspec.Struct, array_like=True, frozen=True):
+    """One tunnel that never opened. ``reason`` is that of the counter ``handshake_failed:REASON``.
+
+    ``waited_ns`` is the time since the connection attempt, or 0 where there was none.
+    """
+
+    t_ns: int
+    tunnel: int
+    cohort: str
+    local_ip: str
+    local_port: int
+    remote: str
+    waited_ns: int
+    reason: str
 
 
 class WorkerHealth(msgspec.Struct):
@@ -81,8 +97,7 @@ class Snapshot(msgspec.Struct, tag="snapshot"):
     cohorts: dict[str, dict[Phase, CohortInterval]]
     gauges: dict[str, Gauges]
     disconnects: list[Disconnect]
-    failed: list[int]
-    """Tunnels whose handshake failed in this interval."""
+    failed: list[HandshakeFailure]
     health: WorkerHealth
     version: int = SNAPSHOT_VERSION
 

@@ -23,6 +23,7 @@ from wsload.analysis.campaign import (
 )
 from wsload.record.outcome import Cause, Verdict
 from wsload.report.drawing import cause_words
+from wsload.report.series import METRIC_WORDS, OVER_TIME_METRICS
 from wsload.report.style import (
     BLACK,
     INK,
@@ -55,7 +56,6 @@ _SLO_MARKS = {
     Verdict.FAILED: ("\N{BALLOT X}", VERMILLION),
     Verdict.NONE: ("\N{EN DASH}", QUIET_INK),
 }
-_LATENCY_METRICS = ("echo_corrected", "ping_rtt")
 _STATISTIC_DASHES: dict[str, Dash] = {"p99": (0.0, (5.0, 1.6)), "p50": "-"}
 
 
@@ -155,7 +155,7 @@ def draw_latency(axes: Axes, along: Sequence[Point], axis: str) -> None:
     cells = [cell for point in along for cell in point.cells]
     series = [
         (metric, name)
-        for metric in _LATENCY_METRICS
+        for metric in OVER_TIME_METRICS
         for name in cohort_names(cells)
         if not all(math.isnan(_statistic(metric, name, "p50", cell)) for cell in cells)
     ]
@@ -163,10 +163,11 @@ def draw_latency(axes: Axes, along: Sequence[Point], axis: str) -> None:
         say(axes, "no cohort of this campaign measures latency")
         axes.set_xticks([])
         return
-    for number, (metric, name) in enumerate(series):
-        look = look_of(number)
+    names = cohort_names(cells)
+    for metric, name in series:
+        look = look_of(names.index(name))
         for key, dash in _STATISTIC_DASHES.items():
-            label = f"{name}: {metric.replace('_', ' ')} {key}"
+            label = f"{name}: {METRIC_WORDS[metric]}, {key}"
             _spread(axes, along, partial(_statistic, metric, name, key), replace(look, dash=dash), label)
     milliseconds_axis(axes)
     set_value_axis(axes, along, axis)

@@ -42,6 +42,8 @@ _PHASE_FILL = {Phase.OPEN: "#d6e4f0", Phase.HOLD: "#ffffff", Phase.DRAIN: "#e9e4
 _FAR = 30.0
 """A timer beyond this multiple of the longest value is named, not drawn: it would squeeze the data."""
 _NEAR = 0.02
+_LEAST_S = 1e-3
+"""Log axes of durations begin here; anything shorter is drawn here, and said to be."""
 
 
 @dataclass(frozen=True)
@@ -80,15 +82,21 @@ class LatencyBand:
 
 @dataclass(frozen=True)
 class Timer:
-    """A configured timer, or several of one length: ``client, server``."""
+    """A configured timer, or several of one length."""
 
-    names: str
+    names: tuple[str, ...]
     seconds: float
 
     @property
     def label(self) -> str:
-        """``tunnel 10s``."""
-        return f"{self.names} {duration_text(self.seconds)}"
+        """``tunnel 10s``; of more than two names the first two."""
+        more = f" and {len(self.names) - 2} more" if len(self.names) > 2 else ""
+        return f"{', '.join(self.names[:2])}{more} {duration_text(self.seconds)}"
+
+    @property
+    def full_label(self) -> str:
+        """With every name."""
+        return f"{', '.join(self.names)} {duration_text(self.seconds)}"
 
 
 def draw_percentiles(axes: Axes, curves: Sequence[Curve], *, y_label: str, empty: str) -> None:
@@ -263,7 +271,7 @@ def spread_edges(values_s: Floats, bins: int = 44) -> tuple[Floats, bool]:
     Never narrower than a tenth around the values, so that tunnels that all die of one timer show as one
     thin bar at it, not as a block that fills the plot.
     """
-    positive = np.maximum(values_s, 1e-3)
+    positive = np.maximum(values_s, _LEAST_S)
     low, high = float(positive.min()), float(positive.max())
     if high / low >= 8:
         return np.geomspace(low * 0.8, high * 1.2, bins), True
@@ -290,12 +298,12 @@ def draw_ends(
         say(axes, "no disconnects in this run but planned ones")
         axes.set_xticks([])
         return
-    low, high = max(float(every.min()), 1e-3), max(float(every.max()), 1e-3)
+    low, high = max(float(every.min()), _LEAST_S), max(float(every.max()), _LEAST_S)
     shown = [timer for timer in timers if low * _NEAR <= timer.seconds <= high * _FAR]
     hidden = [timer for timer in timers if timer not in shown]
     edges, log = spread_edges(np.concatenate([every, [timer.seconds for timer in shown]]))
     axes.hist(
-        [np.maximum(values, 1e-3) for values in values_s.values()],
+        [np.maximum(values, _LEAST_S) for values in values_s.values()],
         bins=edges.tolist(),
         stacked=True,
         color=[looks[cause].color for cause in values_s],
@@ -303,9 +311,9 @@ def draw_ends(
         edgecolor="white",
         linewidth=0.4,
     )
+    axes.set_xlim(edges[0], edges[-1])
     duration_axis(axes, log=log)
     axes.set_xlabel(f"{x_label} (duration{', log scale' if log else ''})")
-    axes.set_xlim(edges[0], edges[-1])
     count_axis(axes)
     unnamed = draw_marks(axes, [Mark(timer.seconds, timer.label) for timer in shown], rows=mark_rows)
     handles: list[Artist] = [
@@ -317,7 +325,11 @@ def draw_ends(
         )
         for cause, values in values_s.items()
     ]
-    for words, labels in (("beyond the axis", [timer.label for timer in hidden]), ("also drawn", unnamed)):
+    spelled = [timer.full_label for timer in shown if timer.full_label != timer.label]
+    beyond = [timer.full_label for timer in hidden]
+    if every.min() < _LEAST_S:
+        beyond.append("ends below 1ms, drawn at 1ms")
+    for words, labels in (("in full", spelled), ("beyond the axis", beyond), ("also drawn", unnamed)):
         if labels:
             handles.append(Line2D([], [], linestyle="", label=f"{words}: {', '.join(labels)}"))
     legend_beside(axes, handles)
@@ -329,4 +341,4 @@ def group_timers(timers_ms: Mapping[str, int]) -> list[Timer]:
     for name, length_ms in timers_ms.items():
         if length_ms > 0:
             by_length.setdefault(length_ms, []).append(name)
-    return [Timer(", ".join(names), length_ms / 1000) for length_ms, names in sorted(by_length.items())]
+    return [Timer(tuple(names), length_ms / 1000) for length_ms, names in sorted(by_length.items())]

@@ -29,6 +29,7 @@ from wsload.report.drawing import (
     group_timers,
 )
 from wsload.report.series import (
+    METRIC_WORDS,
     OVER_TIME_METRICS,
     Floats,
     RunData,
@@ -58,10 +59,10 @@ from wsload.report.style import (
 )
 
 _DOTTED: Dash = (0.0, (1.0, 1.4))
-_LATENCY_DASHES: dict[str, tuple[str, Dash]] = {
-    "echo_corrected": ("echo, corrected", "-"),
-    "echo_service": ("echo, service", (0.0, (5.0, 1.6))),
-    "ping_rtt": ("ping RTT", (0.0, (6.0, 1.5, 1.2, 1.5))),
+_LATENCY_DASHES: dict[str, Dash] = {
+    "echo_corrected": "-",
+    "echo_service": (0.0, (5.0, 1.6)),
+    "ping_rtt": (0.0, (6.0, 1.5, 1.2, 1.5)),
 }
 _OPENING_METRICS = ("connect", "upgrade", "handshake")
 _MOST_BANDS = 6
@@ -123,9 +124,9 @@ def _latency_percentiles(info: RunInfo, data: RunData, caption: Caption) -> Figu
     figure, (axes,) = new_figure("Latency by percentile, in the hold", caption, panel_heights_in=(4.4,))
     looks = _looks(info)
     curves = [
-        Curve(f"{cohort}: {words}", looks[cohort], dash, *percentile_curve(histogram))
+        Curve(f"{cohort}: {METRIC_WORDS[metric]}", looks[cohort], dash, *percentile_curve(histogram))
         for cohort in info.cohorts
-        for metric, (words, dash) in _LATENCY_DASHES.items()
+        for metric, dash in _LATENCY_DASHES.items()
         if (histogram := data.total(metric, [cohort], [Phase.HOLD])).total()
     ]
     if curves:
@@ -146,7 +147,7 @@ def _latency_over_time(folder: RunFolder, data: RunData, caption: Caption) -> Fi
     for axes, (metric, cohort) in zip(panels, keys, strict=False):
         t_s = np.array([time for time, _ in data.bins[metric, cohort]])
         values = np.array([figures for _, figures in data.bins[metric, cohort]])
-        label = f"{cohort}: {_LATENCY_DASHES[metric][0]}"
+        label = f"{cohort}: {METRIC_WORDS[metric]}"
         draw_latency_band(
             axes, LatencyBand(label, looks[cohort], t_s, values[:, 0], values[:, 1], values[:, 2])
         )
@@ -164,14 +165,11 @@ def _tunnels_over_time(folder: RunFolder, data: RunData, caption: Caption) -> Fi
     figure, (axes,) = _time_figure("Open tunnels over time", caption, (4.0,), folder)
     t_s = np.array([0.0, *data.t_s])
     lines = [Line(cohort, looks[cohort], t_s, np.array([0.0, *data.open[cohort]])) for cohort in info.cohorts]
-    slots: dict[int, dict[int, tuple[float, int]]] = defaultdict(dict)
-    for row in folder.iter_haproxy_stats():
-        slots[round(row["t_s"] / info.interval_s)][row["process"]] = (row["t_s"], row["slots"])
     slot_line = None
-    if slots:
-        times = np.array([np.mean([t for t, _ in by_process.values()]) for by_process in slots.values()])
-        levels = np.array([float(sum(n for _, n in by_process.values())) for by_process in slots.values()])
-        slot_line = Line("slots", Look(BLACK, "-", "o", ""), times, levels)
+    if data.slots:
+        times = sorted({time for by_time in data.slots.values() for time in by_time})
+        levels = [float(sum(by_time.get(time, 0) for by_time in data.slots.values())) for time in times]
+        slot_line = Line("slots", Look(BLACK, "-", "o", ""), np.array(times), np.array(levels))
     draw_tunnels(axes, lines if data.t_s else [], slot_line, info.maxconn)
     _time_frame([axes], folder, data)
     return figure
@@ -195,7 +193,8 @@ def _openings(info: RunInfo, data: RunData, caption: Caption) -> Figure:
     draw_percentiles(curves_axes, curves, y_label="time (ms)", empty="no tunnel opened in this run")
     curves_axes.set_xlabel("percentile of tunnels (%)")
     t_s = np.array(data.t_s)
-    length_s = np.diff(t_s, prepend=0.0) if len(t_s) else t_s
+    # A run's first line may stand at 0 s: nothing took place in no time.
+    length_s = np.maximum(np.diff(t_s, prepend=0.0), 1e-9) if len(t_s) else t_s
     starts_s = np.array([0.0, *t_s])
     lines = [
         Line(label, look_of(number), starts_s, _from_first(np.array(data.counters[name]) / length_s))

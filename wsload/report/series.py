@@ -15,6 +15,11 @@ from wsload.units import NS_PER_MS
 
 Floats = NDArray[np.float64]
 
+METRIC_WORDS = {
+    "echo_corrected": "echo, corrected",
+    "echo_service": "echo, service",
+    "ping_rtt": "ping RTT",
+}
 OVER_TIME_METRICS = ("echo_corrected", "ping_rtt")
 _MOST_TIME_BINS = 600
 """Intervals of longer runs are merged before percentiles are taken, so that a soak's plot stays readable."""
@@ -41,6 +46,8 @@ class RunData:
     counters: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     cpu_s: dict[tuple[str, int], dict[float, float]] = field(default_factory=lambda: defaultdict(dict))
     rss_bytes: dict[tuple[str, int], dict[float, int]] = field(default_factory=lambda: defaultdict(dict))
+    slots: dict[int, dict[float, int]] = field(default_factory=lambda: defaultdict(dict))
+    """HAProxy process -> interval's end -> slots in use."""
     bins: dict[tuple[str, str], list[tuple[float, list[float]]]] = field(
         default_factory=lambda: defaultdict(list)
     )
@@ -77,6 +84,7 @@ def gather(folder: RunFolder) -> RunData:
             _close_bin(data, pending)
     if count % per_bin:
         _close_bin(data, pending)
+    _add_haproxy(data, folder)
     return data
 
 
@@ -91,6 +99,19 @@ def _add_levels(data: RunData, line: IntervalLine, cohorts: Sequence[str]) -> No
     for process in line.processes:
         data.cpu_s[process.role, process.index][line.t_s] = process.cpu_s
         data.rss_bytes[process.role, process.index][line.t_s] = process.rss_bytes
+
+
+def _add_haproxy(data: RunData, folder: RunFolder) -> None:
+    """HAProxy's figures stand in a file of their own; each row is filed under the nearest interval's end."""
+    if not data.t_s:
+        return
+    ends_s = np.array(data.t_s)
+    for row in folder.iter_haproxy_stats():
+        t_s = data.t_s[int(np.argmin(np.abs(ends_s - row["t_s"])))]
+        key = ("haproxy", row["process"])
+        data.slots[key[1]][t_s] = row["slots"]
+        data.cpu_s[key][t_s] = row["cpu_s"]
+        data.rss_bytes[key][t_s] = row["rss_bytes"]
 
 
 def _close_bin(data: RunData, pending: dict[tuple[str, str], Histogram]) -> None:

@@ -198,7 +198,9 @@ def legend_beside(axes: Axes, handles: Sequence[Artist] | None = None, title: st
         handles = axes.get_legend_handles_labels()[0]
     if not handles:
         return
-    labels = [textwrap.fill(str(handle.get_label()), _LEGEND_CHARS) for handle in handles]
+    labels = [
+        textwrap.fill(str(handle.get_label()), _LEGEND_CHARS, break_on_hyphens=False) for handle in handles
+    ]
     legend = axes.legend(
         handles=handles,
         labels=labels,
@@ -297,10 +299,12 @@ def height_in(axes: Axes) -> float:
 
 
 def duration_axis(axes: Axes, *, log: bool = False) -> None:
-    """Label an x axis in seconds with durations: ``500ms 2s 1m``."""
+    """Label an x axis in seconds with durations: ``500ms 2s 1m``. Call when its limits are final."""
     if log:
         axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=9))
+        low, high = axes.get_xlim()
+        subs = (1.0, 2.0, 5.0) if high / low < 500 else (1.0,)
+        axes.xaxis.set_major_locator(LogLocator(subs=subs, numticks=9))
         axes.xaxis.set_minor_formatter(NullFormatter())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: duration_text(value)))
 

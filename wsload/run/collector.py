@@ -10,7 +10,7 @@ from wsload.plan.model import Assignment
 from wsload.record import layout
 from wsload.record.histogram import Histogram
 from wsload.record.layout import SCHEMA_VERSION, CohortLine, IntervalLine, ProcessLine
-from wsload.record.outcome import Cause, Phase, Wire
+from wsload.record.outcome import Cause, Phase, PlanAct, Wire
 from wsload.record.snapshot import CohortInterval, Disconnect, MergedCohort, Snapshot, WorkerHealth
 from wsload.run.folder import FolderWriter
 from wsload.units import NS_PER_MS, NS_PER_S
@@ -83,7 +83,7 @@ class Collector:
         """Take one worker's interval."""
         share = self._shares[snapshot.worker]
         share.last_seq = snapshot.seq
-        share.ended.update(snapshot.failed)
+        share.ended.update(failure.tunnel for failure in snapshot.failed)
         share.ended.update(disconnect.tunnel for disconnect in snapshot.disconnects)
         share.health = snapshot.health
         if snapshot.seq > self._closed_seq:
@@ -124,7 +124,7 @@ class Collector:
                     wire=Wire.UNSEEN,
                     close_code=None,
                     close_reason="",
-                    planned=False,
+                    plan=PlanAct.NOTHING,
                 )
                 for tunnel, cohort, age_ns in held
             ],

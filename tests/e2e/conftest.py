@@ -1,0 +1,3 @@
+from tests.e2e.scenarios import ended, playing
+
+__all__ = ["ended", "playing"]
