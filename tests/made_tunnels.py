@@ -15,7 +15,7 @@ from wsload.record.layout import (
     IntervalLine,
     ProcessLine,
 )
-from wsload.record.outcome import Cause, Confidence, Phase, Wire
+from wsload.record.outcome import Cause, Confidence, Phase, PlanAct, Wire
 
 STARTED_UNIX_S = 1_795_000_000.0
 TIMERS_MS = {"connect": 5_000, "client": 30_000, "server": 30_000, "tunnel": 3_600_000}
@@ -255,10 +255,19 @@ def disconnect_rows(made: Choices, tunnels: Sequence[Tunnel]) -> list[tuple[Any,
                 end.cause,
                 end.confidence,
                 f"made, {idle_s} s idle",
+                PlanAct.NOTHING,
             )
         elif made.end_s >= drain_s + made.interval_s:
             t_s, idle_s = drain_s + 0.5, 0.0
-            tail = (Wire.CLOSE, 1000, "", Cause.PLANNED, Confidence.CERTAIN, "the plan closed it")
+            tail = (
+                Wire.CLOSE,
+                1000,
+                "",
+                Cause.PLANNED,
+                Confidence.CERTAIN,
+                "the plan closed it",
+                PlanAct.CLOSE,
+            )
         else:
             continue
         rows.append(

@@ -83,13 +83,20 @@ class Ended:
 class Command:
     """One running ``wsload``."""
 
-    def __init__(self, arguments: Sequence[str], folder: Path, preexec: Callable[[], None] | None = None):
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        folder: Path,
+        preexec: Callable[[], None] | None = None,
+        shell: str | None = None,
+    ) -> None:
+        """``wsload ARGUMENTS``, or a whole ``shell`` line; output goes beside ``folder``."""
         folder.parent.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self._out, self._err = (folder.parent / f"{folder.name}.{end}" for end in ("out", "err"))
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "wsload", *arguments],
+                [sys.executable, "-m", "wsload", *arguments] if shell is None else ["bash", "-c", shell],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,

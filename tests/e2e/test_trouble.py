@@ -93,7 +93,7 @@ def test_ctrl_c_in_the_hold_drains_and_reports(ended: Ended) -> None:
     assert counted(ended, Cause.PLANNED) == 120
     assert [action.detail for action in ended.actions("interrupted")] == [{"signal": "SIGINT", "number": 1}]
     assert "tunnels" in ended.out
-    assert f"results in {ended.folder}" in ended.out.replace("\n", "")
+    assert str(ended.folder) in ended.out
     assert_reportable(ended)
 
 

@@ -5,7 +5,7 @@ value: HAProxy's timers are exact to milliseconds, the rest is transit and a bus
 sorted values. A window is a fixed interval where all of these hold:
 
 - **Enough**: it holds at least 5 values and 2 % of all.
-- **Contrast**: it is at least twice as dense as each of its near sides (4 windows), so that neither
+- **Contrast**: it is at least 2.5 times as dense as each of its near sides (4 windows), so that neither
   the edge of a plateau nor the steep start of an exponential passes for a spike.
 - **Significance**: given the number of values in it and on its far sides (10 windows each), under one
   density for all three the count in the window is binomial; Chernoff's bound on that tail, times the number
@@ -36,7 +36,7 @@ What = Literal["idle", "age"]
 WINDOW_S, WINDOW_SHARE = 0.1, 0.02
 """Width of a window: of the two, the larger. Half of it is the jitter of a timer to each side."""
 LEAST_COUNT, LEAST_SHARE = 5, 0.02
-CONTRAST = 2.0
+CONTRAST = 2.5
 SIGNIFICANCE = 1e-3
 SHORTEST_S = 0.001
 """HAProxy's timers are whole milliseconds; what ends sooner after a byte ends because of that byte."""
@@ -238,7 +238,7 @@ def sentence(cohort: str, cluster: Cluster, explanation: Explanation) -> str:
         length = _plain(explanation.devices[0].idle_ns / NS_PER_S)
         verb = "ends" if len(explanation.devices) == 1 else "end"
         return (
-            f"{ended}; no timer in force explains that; {names} {verb} connections at {length} s (a guess)."
+            f"{ended}; no timer in force explains that; {names} {verb} connections at {length} s (guess)."
         )
     return f"{ended}; neither a timer in force nor a known device's explains that."
 

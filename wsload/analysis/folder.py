@@ -15,7 +15,7 @@ from wsload.errors import FolderError
 from wsload.record import layout
 from wsload.record.histogram import Histogram
 from wsload.record.layout import SCHEMA_VERSION, ActionLine, CohortLine, IntervalLine, RunInfo, Summary
-from wsload.record.outcome import Cause, Confidence, Phase, Wire
+from wsload.record.outcome import Cause, Confidence, Phase, PlanAct, Wire
 from wsload.record.snapshot import MergedCohort
 
 T = TypeVar("T")
@@ -46,6 +46,7 @@ class DisconnectRow(msgspec.Struct, frozen=True, kw_only=True):
     cause: Cause
     confidence: Confidence
     evidence: str
+    plan: PlanAct = PlanAct.NOTHING
 
 
 class HaproxySample(TypedDict):
@@ -69,7 +70,18 @@ class HaproxySample(TypedDict):
     rss_bytes: int
 
 
-_TEXT_COLUMNS = {"cohort", "local_ip", "remote", "wire", "close_reason", "evidence", "version"}
+_TEXT_COLUMNS = {
+    "cohort",
+    "local_ip",
+    "remote",
+    "wire",
+    "close_reason",
+    "evidence",
+    "plan",
+    "cause",
+    "reason",
+    "version",
+}
 
 
 class _Versioned(msgspec.Struct):

@@ -1,9 +1,12 @@
-"""What the backend answers to frames and how it ends a tunnel. Pure: no socket, no clock."""
+"""What the backend answers to requests and frames, and how it ends a tunnel. Pure: no socket, no clock."""
 
+import random
 from enum import Enum
+from typing import NamedTuple
 
 from wsload.backend.frames import FIN, CloseCode, FrameError, FrameReader, Opcode, close_frame, encode
-from wsload.profile.model import Reply
+from wsload.profile.model import Backend, EndsWith, Reply
+from wsload.record.backend_log import BackendWire, EndedBy
 
 _PONG = FIN | Opcode.PONG
 
@@ -13,7 +16,13 @@ ECHO_HEADS: dict[int, list[bytes]] = {
 }
 """First byte of a whole message -> header of its echo, by length: those that the fast path answers."""
 
-IDLE_CLOSE_FRAME = close_frame(CloseCode.GOING_AWAY, "idle timeout")
+
+class Fate(Enum):
+    """What becomes of a proper upgrade request."""
+
+    UPGRADED = "upgraded"
+    REFUSED = "refused"
+    UNANSWERED = "unanswered"
 
 
 class Ending(Enum):
@@ -23,10 +32,69 @@ class Ending(Enum):
     """The client's close frame is answered, or its FIN has come: close at once, as RFC 6455 section 7.1.1
     wants of a server."""
     STARTED = "started"
-    """We sent a close frame unasked: FIN, then take what still comes until the client's own FIN."""
+    """We began: FIN, then take what still comes until the client's own FIN."""
+    HALF_OPEN = "half_open"
+    """FIN, then take what still comes, for ever."""
+    RESET = "reset"
 
 
-def respond(reader: FrameReader, data: bytes, reply: Reply) -> tuple[bytes, Ending | None]:
+class End(NamedTuple):
+    """One tunnel's end: what to do, and what to record."""
+
+    ending: Ending
+    ended_by: EndedBy
+    wire: BackendWire
+    close_code: int | None = None
+
+
+PEER_FIN = End(Ending.ANSWERED, EndedBy.PEER, BackendWire.FIN)
+PEER_RESET = End(Ending.ANSWERED, EndedBy.PEER, BackendWire.RST)
+PEER_LOST = End(Ending.ANSWERED, EndedBy.PEER, BackendWire.LOST)
+STOPPED = End(Ending.ANSWERED, EndedBy.BACKEND, BackendWire.STOP)
+
+IDLE_CLOSE_FRAME = close_frame(CloseCode.GOING_AWAY, "idle timeout")
+IDLE_CLOSE = End(Ending.STARTED, EndedBy.BACKEND, BackendWire.IDLE_CLOSE, CloseCode.GOING_AWAY)
+
+_ENDS: dict[EndsWith, tuple[Ending, BackendWire]] = {
+    EndsWith.CLOSE: (Ending.STARTED, BackendWire.CLOSE),
+    EndsWith.FIN: (Ending.STARTED, BackendWire.FIN),
+    EndsWith.RST: (Ending.RESET, BackendWire.RST),
+    EndsWith.HALF_OPEN: (Ending.HALF_OPEN, BackendWire.HALF_OPEN),
+}
+
+
+def timed_end(backend: Backend) -> tuple[bytes, End]:
+    """How tunnels end that are as old as ``ends_after``: what to write first, and the end."""
+    ending, wire = _ENDS[backend.ends_with]
+    if backend.ends_with is EndsWith.CLOSE:
+        code = backend.close_code
+        return close_frame(code, ""), End(ending, EndedBy.BACKEND, wire, code)
+    return b"", End(ending, EndedBy.BACKEND, wire)
+
+
+class Draws:
+    """Which requests and tunnels the shares of a misbehaving backend meet: by lot, as random neighbours may
+    belong to one cohort. The same seed and order of arrival give the same draws."""
+
+    def __init__(self, seed: str, backend: Backend) -> None:
+        self._draw = random.Random(seed).random
+        self._refused_below = backend.refuse_share
+        self._unanswered_below = backend.refuse_share + backend.upgrade_missing_share
+        self._ended_below = backend.ends_share
+
+    def fate(self) -> Fate:
+        """Of the next upgrade request."""
+        drawn = self._draw()
+        if drawn < self._refused_below:
+            return Fate.REFUSED
+        return Fate.UNANSWERED if drawn < self._unanswered_below else Fate.UPGRADED
+
+    def ends(self) -> bool:
+        """Whether the next tunnel is one that we end."""
+        return self._draw() < self._ended_below
+
+
+def respond(reader: FrameReader, data: bytes, reply: Reply) -> tuple[bytes, End | None]:
     """What to write after ``data`` came, and how to end then (None: go on).
 
     Frames behind a close frame are ignored (RFC 6455 section 5.5.1).
@@ -43,10 +111,12 @@ def respond(reader: FrameReader, data: bytes, reply: Reply) -> tuple[bytes, Endi
                 answers.append(encode(_PONG, payload))
             elif opcode == Opcode.CLOSE:
                 answers.append(encode(first, payload))
-                return b"".join(answers), Ending.ANSWERED
+                code = int.from_bytes(payload[:2], "big") if payload else None
+                return b"".join(answers), End(Ending.ANSWERED, EndedBy.PEER, BackendWire.CLOSE, code)
     except FrameError as error:
         answers.append(close_frame(error.code, error.reason))
-        return b"".join(answers), Ending.STARTED
+        end = End(Ending.STARTED, EndedBy.BACKEND, BackendWire.CLOSE, error.code)
+        return b"".join(answers), end
     return b"".join(answers), None
 
 

@@ -2,6 +2,7 @@
 
 import binascii
 import hashlib
+import http.client
 from enum import Enum
 from typing import NamedTuple
 
@@ -18,6 +19,8 @@ class After(Enum):
     TUNNEL = "tunnel"
     KEEP = "keep"
     CLOSE = "close"
+    REFUSED = "refused"
+    """As CLOSE, and there was no page that was asked for."""
 
 
 class Answer(NamedTuple):
@@ -25,6 +28,7 @@ class Answer(NamedTuple):
 
     response: bytes
     after: After
+    status: int
 
 
 class BadRequestError(ValueError):
@@ -68,14 +72,14 @@ def answer(request: Request) -> Answer:
     if b"websocket" not in _tokens(headers.get(b"upgrade", b"")):
         return _page(request)
     if request.method != b"GET" or request.version != b"HTTP/1.1":
-        return refusal("400 Bad Request", "an upgrade needs GET and HTTP/1.1")
+        return refusal(400, "an upgrade needs GET and HTTP/1.1")
     if b"upgrade" not in _tokens(headers.get(b"connection", b"")):
-        return refusal("400 Bad Request", "Connection: Upgrade is missing")
+        return refusal(400, "Connection: Upgrade is missing")
     if headers.get(b"sec-websocket-version") != b"13":
-        return refusal("426 Upgrade Required", "only version 13", ("Sec-WebSocket-Version: 13",))
+        return refusal(426, "only version 13", ("Sec-WebSocket-Version: 13",))
     key = headers.get(b"sec-websocket-key", b"")
     if not _is_key(key):
-        return refusal("400 Bad Request", "Sec-WebSocket-Key is missing or not 16 bytes in base64")
+        return refusal(400, "Sec-WebSocket-Key is missing or not 16 bytes in base64")
     accept = binascii.b2a_base64(hashlib.sha1(key + _GUID, usedforsecurity=False).digest(), newline=False)
     response = (
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -83,14 +87,16 @@ def answer(request: Request) -> Answer:
     )
     if offered := headers.get(b"sec-websocket-protocol"):
         response += b"Sec-WebSocket-Protocol: %b\r\n" % offered.partition(b",")[0].strip()
-    return Answer(response + b"\r\n", After.TUNNEL)
+    return Answer(response + b"\r\n", After.TUNNEL, 101)
 
 
-def refusal(status: str, reason: str, headers: tuple[str, ...] = ()) -> Answer:
+def refusal(status: int, reason: str, headers: tuple[str, ...] = ()) -> Answer:
     """A final answer with the reason as its body."""
     body = f"{reason}\n"
-    lines = (f"HTTP/1.1 {status}", *headers, "Content-Type: text/plain", f"Content-Length: {len(body)}")
-    return Answer("\r\n".join((*lines, "Connection: close", "", body)).encode(), After.CLOSE)
+    line = f"HTTP/1.1 {status} {http.client.responses.get(status, 'Refused')}"
+    lines = (line, *headers, "Content-Type: text/plain", f"Content-Length: {len(body)}")
+    response = "\r\n".join((*lines, "Connection: close", "", body)).encode()
+    return Answer(response, After.REFUSED, status)
 
 
 def _page(request: Request) -> Answer:
@@ -108,7 +114,7 @@ def _page(request: Request) -> Answer:
         )
     )
     body = b"" if request.method == b"HEAD" else _BODY
-    return Answer(response + body, After.KEEP if keep else After.CLOSE)
+    return Answer(response + body, After.KEEP if keep else After.CLOSE, 200)
 
 
 def _tokens(value: bytes) -> list[bytes]:

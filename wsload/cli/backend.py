@@ -2,6 +2,8 @@
 
 import asyncio
 import signal
+from collections.abc import Callable
+from typing import TypeVar
 
 import click
 
@@ -9,6 +11,8 @@ from wsload.backend.process import EmbeddedBackend
 from wsload.errors import BackendError, ProfileError
 from wsload.profile.model import Backend, Reply
 from wsload.units import UnitError, parse_duration_ns, parse_rate_per_s
+
+Number = TypeVar("Number", int, float)
 
 _WATCH_PERIOD_S = 0.5
 
@@ -18,7 +22,7 @@ _WATCH_PERIOD_S = 0.5
     "--listen", default="127.0.0.1:8080", show_default=True, metavar="IP:PORT", help="Port 0: a free one."
 )
 @click.option("--processes", type=click.IntRange(1), default=1, show_default=True)
-@click.option("--reply", type=click.Choice(list(Reply)), default="echo", show_default=True)
+@click.option("--reply", type=click.Choice([reply.value for reply in Reply]), default="echo", show_default=True)
 @click.option(
     "--push-rate", default="1/s", show_default=True, help="Messages to each tunnel, with --reply push."
 )
@@ -30,17 +34,21 @@ def command(listen: str, processes: int, reply: str, push_rate: str, idle_close:
     ip, _, port = listen.rpartition(":")
     if not ip or not port.isdigit() or int(port) > 65535:
         raise ProfileError("--listen", "", f'"{listen}" is no address', 'write "127.0.0.1:8080"')
-    try:
-        settings = Backend(
-            port=int(port) or None,
-            processes=processes,
-            reply=Reply(reply),
-            push_rate_per_s=parse_rate_per_s(push_rate),
-            idle_close_ns=parse_duration_ns(idle_close),
-        )
-    except UnitError as error:
-        raise ProfileError("--push-rate, --idle-close", "", error.problem, error.fix) from None
+    settings = Backend(
+        port=int(port) or None,
+        processes=processes,
+        reply=Reply(reply),
+        push_rate_per_s=_parsed("--push-rate", push_rate, parse_rate_per_s),
+        idle_close_ns=_parsed("--idle-close", idle_close, parse_duration_ns),
+    )
     asyncio.run(_serve(settings, ip))
+
+
+def _parsed(flag: str, text: str, parse: Callable[[str], Number]) -> Number:
+    try:
+        return parse(text)
+    except UnitError as error:
+        raise ProfileError(flag, "", error.problem, error.fix) from None
 
 
 async def _serve(settings: Backend, ip: str) -> None:

@@ -72,10 +72,10 @@ class Response:
 
     @property
     def body_line(self) -> str:
-        """The body's first line that says something, without mark-up."""
+        """The body's first line, without mark-up, that says more than the status line."""
         text = re.sub(r"<[^>]*>", " ", self.body.decode("utf-8", "replace"))
         lines = (" ".join(printable(line).split()) for line in text.splitlines())
-        return next((line for line in lines if line), "")[:_LONGEST_QUOTE]
+        return next((line for line in lines if line and line != self.status_line), "")[:_LONGEST_QUOTE]
 
     @property
     def is_haproxy_page(self) -> bool:

@@ -315,7 +315,7 @@ class Tunnel:
             self._take_frame(opcode, final, payload, now_ns, silence_ns)
         if self._lane.failure is not None and self.closed is None and self.ended_ns is None:
             # It broke the protocol: our side of the tunnel is over, whatever it sends next.
-            self.closed = (self._lane.failure.code, self._lane.failure.reason)
+            self.closed = (self._lane.failure.code, f"by us: {self._lane.failure.reason}")
             self.ended_ns, self.idle_at_end_ns = now_ns, silence_ns
         self._write(answer)
 

@@ -8,13 +8,14 @@ from difflib import get_close_matches
 from typing import NamedTuple
 
 from wsload.errors import ProfileError
-from wsload.profile.model import TIMEOUT_NAMES, Arrivals, BackendMode, Match, Reply, Traffic, Via
+from wsload.profile.model import TIMEOUT_NAMES, Arrivals, BackendMode, EndsWith, Match, Reply, Traffic, Via
 from wsload.profile.overrides import FLAG
 from wsload.profile.values import (
     MAX_PORT,
     Parser,
     address_range,
     choice,
+    close_code,
     cohort_name,
     count,
     duration,
@@ -23,7 +24,9 @@ from wsload.profile.values import (
     host_port,
     non_empty_text,
     or_word,
+    portion,
     rate,
+    refusal_status,
     request_path,
     share,
     shown,
@@ -31,6 +34,7 @@ from wsload.profile.values import (
     subprotocol,
     text,
     texts,
+    truth,
     ws_url,
 )
 from wsload.units import NS_PER_MS, UnitError
@@ -83,6 +87,15 @@ BACKEND: Keys = {
     "reply": Key("reply", choice(Reply)),
     "push_rate": Key("push_rate_per_s", rate),
     "idle_close": Key("idle_close_ns", duration("30s")),
+    "ends_after": Key("ends_after_ns", duration("30s")),
+    "ends_with": Key("ends_with", choice(EndsWith)),
+    "ends_share": Key("ends_share", portion("50%")),
+    "close_code": Key("close_code", close_code),
+    "ignore_fin": Key("ignore_fin", truth),
+    "upgrade_delay": Key("upgrade_delay_ns", duration("2s")),
+    "upgrade_missing": Key("upgrade_missing_share", portion("5%")),
+    "refuse": Key("refuse_share", portion("5%")),
+    "refuse_status": Key("refuse_status", refusal_status),
 }
 LOAD: Keys = {
     "tunnels": Key("tunnels", count(5000, most=_MOST_TUNNELS)),

@@ -30,6 +30,18 @@ class Reply(StrEnum):
     PUSH = "push"
 
 
+class EndsWith(StrEnum):
+    """How the embedded backend ends a tunnel whose ``ends_after`` has run out."""
+
+    CLOSE = "close"
+    """A close frame, then FIN."""
+    FIN = "fin"
+    """FIN alone; then closed like any other."""
+    RST = "rst"
+    HALF_OPEN = "half-open"
+    """FIN alone, and its own side is never closed before the peer's is."""
+
+
 class Arrivals(StrEnum):
     """How starts or messages are spread over time."""
 
@@ -112,7 +124,7 @@ class Haproxy(Struct, frozen=True, kw_only=True):
 
 
 class Backend(Struct, frozen=True, kw_only=True):
-    """The backend. ``port`` None is "auto"; ``idle_close_ns`` 0 is never."""
+    """The backend. ``port`` None is "auto"; a duration of 0 is never. Shares are 0..1 and seeded."""
 
     mode: BackendMode = BackendMode.EMBEDDED
     servers: tuple[str, ...] = ()
@@ -121,6 +133,20 @@ class Backend(Struct, frozen=True, kw_only=True):
     reply: Reply = Reply.ECHO
     push_rate_per_s: float = 1.0
     idle_close_ns: int = 0
+    ends_after_ns: int = 0
+    """Age, from the 101 on, at which it ends :attr:`ends_share` of its tunnels."""
+    ends_with: EndsWith = EndsWith.CLOSE
+    ends_share: float = 1.0
+    close_code: int = 1000
+    """Of :attr:`EndsWith.CLOSE`."""
+    ignore_fin: bool = False
+    """Keep a tunnel open, and go on pushing, after the peer's FIN."""
+    upgrade_delay_ns: int = 0
+    """How long a 101 is held back."""
+    upgrade_missing_share: float = 0.0
+    """Of the upgrade requests; these are never answered. Disjoint from :attr:`refuse_share`."""
+    refuse_share: float = 0.0
+    refuse_status: int = 503
 
 
 class Load(Struct, frozen=True, kw_only=True):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
-from wsload.profile.model import BackendMode, Match, Profile, Reply, Traffic, Via
+from wsload.profile.model import BackendMode, EndsWith, Match, Profile, Reply, Traffic, Via
 
 STAMP_BYTES = 16
 """A stamp is two 64-bit times: intended and sent."""
@@ -50,6 +50,52 @@ def _servers_go_with_external(profile: Profile, raw: Raw) -> Iterator[Breach]:
         )
     if backend.servers and not _stated(raw, "backend", "mode"):
         yield Breach("backend.servers", "has no effect without mode", 'write mode = "external" beside it')
+
+
+_MISBEHAVIOURS = {
+    "ends_after": "ends_after_ns",
+    "ignore_fin": "ignore_fin",
+    "upgrade_delay": "upgrade_delay_ns",
+    "upgrade_missing": "upgrade_missing_share",
+    "refuse": "refuse_share",
+}
+"""Keys that make the embedded backend misbehave -> their fields."""
+
+
+def _only_the_embedded_backend_misbehaves(profile: Profile, _raw: Raw) -> Iterator[Breach]:
+    if profile.target.via is not Via.URL and profile.backend.mode is BackendMode.EMBEDDED:
+        return
+    what = 'target.via = "url"' if profile.target.via is Via.URL else 'backend.mode = "external"'
+    for key, field in _MISBEHAVIOURS.items():
+        if getattr(profile.backend, field):
+            fix = "leave it out, or drive the embedded backend"
+            yield Breach(f"backend.{key}", f"has no effect with {what}: that backend is not ours", fix)
+
+
+_GOES_WITH = {
+    "ends_with": ("ends_after", "30s"),
+    "ends_share": ("ends_after", "30s"),
+    "close_code": ("ends_after", "30s"),
+    "refuse_status": ("refuse", "5%"),
+}
+"""Key of the backend -> the one it says more about, and an example of that."""
+
+
+def _backend_keys_have_an_effect(profile: Profile, raw: Raw) -> Iterator[Breach]:
+    for key, (other, example) in _GOES_WITH.items():
+        if _stated(raw, "backend", key) and not _stated(raw, "backend", other):
+            problem, fix = f"has no effect without {other}", f'write {other} = "{example}" beside it'
+            yield Breach(f"backend.{key}", problem, fix)
+    ends_with = profile.backend.ends_with
+    if ends_with is not EndsWith.CLOSE and _stated(raw, "backend", "close_code"):
+        problem = f'has no effect with ends_with = "{ends_with.value}", which sends no close frame'
+        yield Breach("backend.close_code", problem, 'leave it out, or write ends_with = "close"')
+
+
+def _shares_of_upgrade_requests_fit(profile: Profile, _raw: Raw) -> Iterator[Breach]:
+    if profile.backend.refuse_share + profile.backend.upgrade_missing_share > 1:
+        problem = "with refuse it comes to more than all upgrade requests"
+        yield Breach("backend.upgrade_missing", problem, 'write shares of at most "100%" together')
 
 
 def _cohorts_have_their_own_names(profile: Profile, _raw: Raw) -> Iterator[Breach]:
@@ -118,6 +164,9 @@ def _stamps_fit_and_come_back(profile: Profile, _raw: Raw) -> Iterator[Breach]:
 RULES: tuple[Rule, ...] = (
     _urls_go_with_via_url,
     _servers_go_with_external,
+    _only_the_embedded_backend_misbehaves,
+    _backend_keys_have_an_effect,
+    _shares_of_upgrade_requests_fit,
     _cohorts_have_their_own_names,
     _some_share_is_above_zero,
     _traffic_is_stated_where_it_matters,

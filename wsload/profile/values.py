@@ -42,6 +42,9 @@ MAX_PAYLOAD_BYTES = 64 * 1024**2
 
 MAX_PORT = 65_535
 
+_CLOSE_CODES = frozenset((*range(1000, 1004), *range(1007, 1015), *range(3000, 5000)))
+"""RFC 6455, section 7.4, and IANA's registry of close codes; 1004 to 1006 and 1015 are never sent."""
+
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
 _COHORT_NAME = re.compile(r"[A-Za-z0-9_-]+")
 _OWN_HEADERS = ("upgrade", "connection", "content-length", "transfer-encoding")
@@ -150,6 +153,43 @@ def size(raw: object) -> int:
 def share(raw: object) -> float:
     """A cohort's relative weight: a number or a percentage, not negative."""
     return _quantity(raw, parse_share, "0.5")
+
+
+def portion(example: str) -> Callable[[object], float]:
+    """A part of a whole, 0..1: a percentage, or a number."""
+
+    def parse(raw: object) -> float:
+        part = _quantity(raw, parse_share, example)
+        if part > 1:
+            raise UnitError(f"{shown(raw)} is more than the whole", f'write at most "100%", such as "{example}"')
+        return part
+
+    return parse
+
+
+def close_code(raw: object) -> int:
+    """A code that may stand in a close frame."""
+    code = int(_quantity(raw, parse_count, "1000"))
+    if code not in _CLOSE_CODES:
+        raise UnitError(
+            f"{shown(raw)} may not stand in a close frame", "write 1000, 1001, 1011, or 3000 to 4999 of your own"
+        )
+    return code
+
+
+def refusal_status(raw: object) -> int:
+    """An HTTP status that says no."""
+    status = int(_quantity(raw, parse_count, "503"))
+    if not 400 <= status <= 599:
+        raise UnitError(f"{shown(raw)} refuses nothing", "write 400 to 599, such as 503")
+    return status
+
+
+def truth(raw: object) -> bool:
+    """``true`` or ``false``."""
+    if not isinstance(raw, bool):
+        raise UnitError(f"{shown(raw)} is neither true nor false", "write true or false, without quotes")
+    return raw
 
 
 def haproxy_timeout(raw: object) -> int | None:

@@ -20,7 +20,10 @@ HAPROXY_CFG = "haproxy.cfg"
 SNAPSHOTS = "snapshots.jsonl"
 LATENCY_LOG = "latency.hlog"
 DISCONNECTS = "disconnects.csv"
+HANDSHAKE_FAILURES = "handshake-failures.csv"
 HAPROXY_LOG = "haproxy-log.jsonl"
+BACKEND_LOG = "backend-log.jsonl"
+ATTRIBUTION = "attribution.json"
 HAPROXY_STATS = "haproxy-stats.csv"
 ACTIONS = "actions.jsonl"
 SUMMARY = "summary.json"
@@ -49,7 +52,24 @@ DISCONNECT_COLUMNS = (
     "cause",
     "confidence",
     "evidence",
+    "plan",
 )
+
+HANDSHAKE_FAILURE_COLUMNS = (
+    "t_s",
+    "worker",
+    "cohort",
+    "tunnel",
+    "local_ip",
+    "local_port",
+    "remote",
+    "waited_s",
+    "reason",
+    "cause",
+    "confidence",
+    "evidence",
+)
+"""A tunnel that never opened; ``reason`` is the status or word it is counted under."""
 
 HAPROXY_STATS_COLUMNS = (
     "t_s",
@@ -127,6 +147,7 @@ class RunInfo(msgspec.Struct):
     started: str
     """UTC, ISO 8601."""
     started_unix_s: float
+    """Wall clock at the run's time 0, which joins HAProxy's log."""
     tunnels: int
     cohorts: dict[str, int]
     """Cohort -> planned tunnels."""
@@ -147,6 +168,9 @@ class RunInfo(msgspec.Struct):
     lag_limit_ms: float
     settings: dict[str, Any] = {}
     """``--set`` overrides as typed: what sets this run apart from its profile."""
+    start_monotonic_ns: int = 0
+    """Monotonic clock at the run's time 0, which joins the backend's records."""
+    haproxy_version: str = ""
 
 
 class SloRow(msgspec.Struct):
@@ -180,6 +204,37 @@ class TunnelsPart(msgspec.Struct):
     held: int
     held_by_cohort: dict[str, int]
     planned_by_cohort: dict[str, int]
+
+
+class Completeness(msgspec.Struct):
+    """How whole the evidence is: what ended, what was logged of it, and what found its counterpart."""
+
+    ended: int = 0
+    """Tunnels and failed handshakes that reached HAProxy, as the clients know them."""
+    log_lines: int = 0
+    matched: int = 0
+    without_line: int = 0
+    """Ended, and no line of the log is theirs."""
+    without_end: int = 0
+    """Lines of tunnels that no client knows of."""
+    dropped: int = 0
+    """Lines that HAProxy or our receiver says are lost."""
+    unread: int = 0
+    """Lines of a log that could not be understood."""
+    backend_records: int = 0
+    backend_matched: int = 0
+
+
+class Attribution(msgspec.Struct):
+    """``attribution.json``: what the evidence came to."""
+
+    completeness: Completeness
+    findings: list[str] = []
+    """Fixed intervals found, a sentence each."""
+    handshake_causes: dict[str, int] = {}
+    """Cause -> failed handshakes."""
+    matrix: list[dict[str, Any]] = []
+    """Cohort, wire, termination state, cause, confidence, count: one entry for each combination seen."""
 
 
 class Summary(msgspec.Struct):

@@ -11,7 +11,14 @@ from wsload.record import layout
 from wsload.record.histogram import Histogram
 from wsload.record.layout import SCHEMA_VERSION, CohortLine, IntervalLine, ProcessLine
 from wsload.record.outcome import Cause, Phase, PlanAct, Wire
-from wsload.record.snapshot import CohortInterval, Disconnect, MergedCohort, Snapshot, WorkerHealth
+from wsload.record.snapshot import (
+    CohortInterval,
+    Disconnect,
+    HandshakeFailure,
+    MergedCohort,
+    Snapshot,
+    WorkerHealth,
+)
 from wsload.run.folder import FolderWriter
 from wsload.units import NS_PER_MS, NS_PER_S
 
@@ -91,6 +98,7 @@ class Collector:
         else:
             self._late.append(snapshot)
         self._write_disconnects(snapshot.worker, snapshot.disconnects)
+        self._write_failures(snapshot.worker, snapshot.failed)
         self._close_ready()
 
     def done(self, worker: int) -> None:
@@ -241,6 +249,26 @@ class Collector:
             rows = (disconnect_row(worker, disconnect, self._timers_ms) for disconnect in disconnects)
             self._folder.append_rows(layout.DISCONNECTS, layout.DISCONNECT_COLUMNS, rows)
 
+    def _write_failures(self, worker: int, failures: Sequence[HandshakeFailure]) -> None:
+        if failures:
+            rows = (failure_row(worker, failure) for failure in failures)
+            self._folder.append_rows(layout.HANDSHAKE_FAILURES, layout.HANDSHAKE_FAILURE_COLUMNS, rows)
+
+
+def failure_row(worker: int, failure: HandshakeFailure) -> dict[str, Any]:
+    """One row of ``handshake-failures.csv``; the causes come when the run is over."""
+    return {
+        "t_s": _seconds(failure.t_ns),
+        "worker": worker,
+        "cohort": failure.cohort,
+        "tunnel": failure.tunnel,
+        "local_ip": failure.local_ip,
+        "local_port": failure.local_port or "",
+        "remote": failure.remote,
+        "waited_s": _seconds(failure.waited_ns),
+        "reason": failure.reason,
+    }
+
 
 def latency_log_header(started_unix_s: float) -> str:
     """What stands before the first line of ``latency.hlog``."""
@@ -275,6 +303,7 @@ def disconnect_row(worker: int, disconnect: Disconnect, timers_ms: Mapping[str, 
         "cause": cause,
         "confidence": confidence,
         "evidence": evidence,
+        "plan": disconnect.plan,
     }
 
 
