@@ -256,6 +256,7 @@ def disconnect_rows(made: Choices, tunnels: Sequence[Tunnel]) -> list[tuple[Any,
                 end.confidence,
                 f"made, {idle_s} s idle",
                 PlanAct.NOTHING,
+                "",
             )
         elif made.end_s >= drain_s + made.interval_s:
             t_s, idle_s = drain_s + 0.5, 0.0
@@ -267,6 +268,7 @@ def disconnect_rows(made: Choices, tunnels: Sequence[Tunnel]) -> list[tuple[Any,
                 Confidence.CERTAIN,
                 "the plan closed it",
                 PlanAct.CLOSE,
+                "",
             )
         else:
             continue

@@ -178,8 +178,8 @@ def test_known_timers_ascend_and_cite_their_source() -> None:
             cluster_at(60.0, 0.04),
             HOUR,
             "idle",
-            "1,204 idle tunnels ended 60.00 s (±0.04) after their last byte; no timer in force explains that; "
-            "AWS ALB, AWS Classic ELB and nginx end connections at 60 s (guess).",
+            "1,204 idle tunnels ended 60.00 s (±0.04) after their last byte; no timer in force explains "
+            "that; AWS ALB, AWS Classic ELB and nginx end connections at 60 s (guess).",
         ),
         (
             cluster_at(100.0, 3),

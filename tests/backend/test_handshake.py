@@ -28,7 +28,8 @@ def without(name: str) -> dict[str, str]:
 
 
 def test_the_example_of_rfc_6455_gets_its_accept_value() -> None:
-    response, after = asked("GET /ws HTTP/1.1", UPGRADE)
+    response, after, status = asked("GET /ws HTTP/1.1", UPGRADE)
+    assert status == 101
     assert response.startswith(b"HTTP/1.1 101 ")
     assert b"\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n" in response
     assert after is After.TUNNEL
@@ -74,10 +75,11 @@ def test_subprotocols_offered_in_two_headers_count_as_one_list() -> None:
     ],
 )
 def test_an_improper_upgrade_is_refused(line: str, headers: dict[str, str], status: int) -> None:
-    response, after = asked(line, headers)
+    response, after, answered = asked(line, headers)
+    assert answered == status
     assert response.startswith(b"HTTP/1.1 %d " % status)
     assert (b"Sec-WebSocket-Version: 13" in response) == (status == 426)
-    assert after is After.CLOSE
+    assert after is After.REFUSED
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,16 @@ import asyncio
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
 from tests.backend.transport import RecordingTransport
 from wsload.backend.messages import Serve
-from wsload.backend.server import HttpConnection, Server, Tunnel
-from wsload.profile.model import Reply
+from wsload.backend.connection import HttpConnection
+from wsload.backend.server import Server
+from wsload.backend.tunnel import Tunnel
+from wsload.profile.model import Backend, Reply
 from wsload.units import NS_PER_S
 
 UPGRADE = (
@@ -20,6 +22,10 @@ UPGRADE = (
 )
 HELLO = b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58"
 """RFC 6455 section 5.7: a masked "Hello"."""
+
+
+def serve(**backend: Any) -> Serve:
+    return Serve(listeners=[], backend=Backend(**backend))
 
 
 @contextmanager
@@ -34,7 +40,7 @@ def serving(settings: Serve) -> Iterator[Server]:
 @pytest.fixture
 def client() -> Iterator[RecordingTransport]:
     """A connection that an echoing server has just accepted."""
-    with serving(Serve(listeners=[])) as server:
+    with serving(serve()) as server:
         transport = RecordingTransport()
         connection = HttpConnection(server)
         connection.connection_made(transport)
@@ -44,7 +50,7 @@ def client() -> Iterator[RecordingTransport]:
 
 def opened(server: Server) -> tuple[RecordingTransport, Tunnel]:
     transport = RecordingTransport()
-    server.open_tunnel(transport, b"")
+    server.open_tunnel(transport, b"", b"")
     return transport, cast(Tunnel, transport.protocol)
 
 
@@ -74,17 +80,17 @@ def test_nothing_behind_a_refused_request_is_answered(client: RecordingTransport
 
 @pytest.mark.parametrize(("periods_late", "messages"), [(0, 1), (0.5, 1), (1, 2), (2.5, 3), (10_000, 1000)])
 def test_a_late_push_makes_up_for_what_fell_due_meanwhile(periods_late: float, messages: int) -> None:
-    with serving(Serve(listeners=[], reply=Reply.PUSH, push_rate_per_s=10, push_payload_bytes=3)) as server:
+    with serving(serve(reply=Reply.PUSH, push_rate_per_s=10)) as server:
         transport, tunnel = opened(server)
         due_ns = tunnel.push_due_ns
         tunnel.push(now_ns := due_ns + int(periods_late * NS_PER_S / 10))
-        assert transport.written == b"\x82\x03\0\0\0" * messages
+        assert transport.written == (b"\x82\x40" + bytes(64)) * messages
         assert now_ns < tunnel.push_due_ns <= now_ns + NS_PER_S // 10
         assert server.push_skipped == int(periods_late) + 1 - messages
 
 
 def test_pushes_to_a_client_that_does_not_read_are_skipped_and_counted() -> None:
-    with serving(Serve(listeners=[], reply=Reply.PUSH)) as server:
+    with serving(serve(reply=Reply.PUSH)) as server:
         transport, tunnel = opened(server)
         transport.unsent_bytes = 1_000_000
         tunnel.push(tunnel.push_due_ns)
@@ -94,7 +100,7 @@ def test_pushes_to_a_client_that_does_not_read_are_skipped_and_counted() -> None
 
 @pytest.mark.parametrize("reply", list(Reply))
 def test_a_tunnel_is_closed_only_when_silent_for_the_whole_idle_time(reply: Reply) -> None:
-    with serving(Serve(listeners=[], reply=reply, idle_close_ns=NS_PER_S)) as server:
+    with serving(serve(reply=reply, idle_close_ns=NS_PER_S)) as server:
         transport, tunnel = opened(server)
         opened_ns = tunnel.heard_ns
         transport.receive(HELLO)
@@ -109,7 +115,9 @@ def test_a_tunnel_is_closed_only_when_silent_for_the_whole_idle_time(reply: Repl
 
 
 def test_an_ended_tunnel_is_counted_out_once_and_kept_by_no_timer() -> None:
-    settings = Serve(listeners=[], reply=Reply.PUSH, push_rate_per_s=0.001, idle_close_ns=NS_PER_S)
+    settings = serve(
+        reply=Reply.PUSH, push_rate_per_s=0.001, idle_close_ns=NS_PER_S, ends_after_ns=60 * NS_PER_S
+    )
     with serving(settings) as server:
         transport, tunnel = opened(server)
         server.connections = 1

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.cli.invoke import invoke
-from tests.e2e.command import Command, Ended, settings, start, until
+from tests.e2e.command import MIXED, Command, Ended, run_arguments, settings, start, until
 from tests.e2e.scenarios import scenario
 from wsload.analysis.folder import DisconnectRow, RunFolder
 from wsload.errors import ExitCode
@@ -34,22 +35,8 @@ SUMMARY_KEYS = {
 STATISTICS = {"unit", "count", "min", "mean", "p50", "p90", "p95", "p99", "p99.9", "max"}
 
 
-def play(*arguments: str, **values: str) -> Callable[[Path], Ended]:
-    return lambda folder: start(folder, arguments, **values).end()
-
-
-def profile(text: str, *arguments: str, **values: str) -> Callable[[Path], Ended]:
-    """A run of a profile of its own."""
-
-    def run(folder: Path) -> Ended:
-        path = folder.parent / f"{folder.name}.toml"
-        path.write_text(text)
-        given = settings({name.replace("__", "."): value for name, value in values.items()})
-        return Command(
-            ["run", str(path), "--out", str(folder), "--no-plots", *given, *arguments], folder
-        ).end()
-
-    return run
+def play(*arguments: str, profile: str = MIXED, **values: str) -> Callable[[Path], Ended]:
+    return lambda folder: start(folder, *arguments, profile=profile, **values).end()
 
 
 def disconnects(ended: Ended) -> list[DisconnectRow]:
@@ -70,16 +57,7 @@ def assert_all_held_and_closed_by_plan(ended: Ended) -> None:
     assert sent == ended.summary.counters["received"]["chatty"] > 36
 
 
-FAST_PINGS = {"slo.handshake": '["p(99)<10s"]', "cohort.pinged.every": "300ms", "cohort.chatty.rate": "2/s"}
-SLOW_HOST = {
-    "slo.'echo_corrected{chatty}'": '["p(99)<10s"]',
-    "slo.'ping_rtt{pinged}'": '["p(99)<10s"]',
-}
-LIVELY = {**FAST_PINGS, **SLOW_HOST}
-"""Messages enough for a second, and bounds that two shared cores keep."""
-
-
-@scenario(play(**LIVELY))
+@scenario(play(load__workers="2"))
 def test_a_run_through_haproxy_opens_holds_and_closes_all(ended: Ended) -> None:
     assert_all_held_and_closed_by_plan(ended)
     assert ended.err == ""
@@ -95,7 +73,7 @@ def test_a_run_through_haproxy_opens_holds_and_closes_all(ended: Ended) -> None:
     assert {row["passed"] for row in summary["verdict"]["slo_rows"]} == {True}
 
 
-@scenario(play(**LIVELY, load__interval="250ms"))
+@scenario(play(load__interval="250ms"))
 def test_the_folder_holds_what_the_design_lists(
     ended: Ended, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -137,7 +115,7 @@ def test_the_folder_holds_what_the_design_lists(
     assert {"latency_percentiles", "tunnels_over_time", "openings", "disconnects"} <= pictures.keys()
 
 
-@scenario(play(**LIVELY, target__via="direct"))
+@scenario(play(target__via="direct"))
 def test_a_run_goes_without_haproxy(ended: Ended) -> None:
     assert_all_held_and_closed_by_plan(ended)
     assert not (ended.folder / layout.HAPROXY_CFG).exists()
@@ -158,19 +136,22 @@ def backend_url(tmp_path: Path) -> Iterator[str]:
 
 
 def test_a_run_drives_what_is_already_there(backend_url: str, tmp_path: Path) -> None:
-    ended = start(tmp_path / "run", target__via="url", target__url=backend_url, **LIVELY).end()
+    ended = start(tmp_path / "run", target__via="url", target__url=backend_url).end()
     ended.assert_tidy()
     assert_all_held_and_closed_by_plan(ended)
     assert ended.summary.via == "url"
     assert ended.summary.backend["peak_rss_bytes"] == 0
 
 
-def timeout_tunnel(folder: Path) -> Ended:
-    values = {"haproxy__timeouts__tunnel": "700ms", "load__hold": "2s", **LIVELY, "cohort.chatty.rate": "9/s"}
-    return start(folder, **values, **{"cohort.chatty.arrivals": "even"}).end()
+TIMEOUT = {
+    "haproxy__timeouts__tunnel": "700ms",
+    "load__hold": "2s",
+    "cohort__chatty__rate": "9/s",
+    "cohort__chatty__arrivals": "even",
+}
 
 
-@scenario(timeout_tunnel)
+@scenario(play(**TIMEOUT))
 def test_a_tunnel_timeout_cuts_the_idle_and_keeps_those_that_talk(ended: Ended) -> None:
     assert ended.code == ExitCode.SLO_FAILED
     assert ended.summary.tunnels.held_by_cohort == {"idle": 0, "chatty": 36, "pinged": 12}
@@ -184,7 +165,7 @@ def test_a_tunnel_timeout_cuts_the_idle_and_keeps_those_that_talk(ended: Ended) 
     assert ended.summary.verdict.validity == Validity.VALID
 
 
-@scenario(play(**LIVELY, haproxy__processes="2", haproxy__maxconn="100", backend__processes="2"))
+@scenario(play(haproxy__processes="2", haproxy__maxconn="100", backend__processes="2"))
 def test_several_haproxy_and_backend_processes_share_the_load(ended: Ended) -> None:
     assert_all_held_and_closed_by_plan(ended)
     assert (ended.folder / "haproxy-2.cfg").is_file()
@@ -204,7 +185,7 @@ payload = "32B"
 """
 
 
-@scenario(profile(ONE_COHORT.format(rate="5/s", match="fifo"), load__tunnels="40"))
+@scenario(play(profile=ONE_COHORT.format(rate="5/s", match="fifo"), load__tunnels="40"))
 def test_replies_are_matched_in_order(ended: Ended) -> None:
     assert ended.code == ExitCode.PASSED
     counters = ended.summary.counters
@@ -212,7 +193,7 @@ def test_replies_are_matched_in_order(ended: Ended) -> None:
     assert ended.summary.metrics["echo_corrected"]["chatty"]["count"] > 100
 
 
-@scenario(profile(ONE_COHORT.format(rate="max", match="stamp"), load__tunnels="4", load__workers="1"))
+@scenario(play(profile=ONE_COHORT.format(rate="max", match="stamp"), load__tunnels="4"))
 def test_a_closed_loop_sends_the_next_message_when_the_reply_is_in(ended: Ended) -> None:
     assert ended.code == ExitCode.PASSED
     counters = ended.summary.counters
@@ -220,14 +201,14 @@ def test_a_closed_loop_sends_the_next_message_when_the_reply_is_in(ended: Ended)
     assert counters["received"]["chatty"] > 400
 
 
-@scenario(profile("", load__tunnels="20", backend__reply="push", backend__push_rate="10/s"))
+@scenario(play(profile="", load__tunnels="20", backend__reply="push", backend__push_rate="10/s"))
 def test_a_backend_that_pushes_keeps_idle_tunnels_busy(ended: Ended) -> None:
     assert ended.code == ExitCode.PASSED
     assert ended.summary.counters["received"]["idle"] > 100
     assert ended.summary.disconnects == {"idle": {Cause.PLANNED: 20}}
 
 
-@scenario(profile("", load__tunnels="20", load__hold="1500ms", backend__idle_close="500ms"))
+@scenario(play(profile="", load__tunnels="20", load__hold="1500ms", backend__idle_close="500ms"))
 def test_a_backends_own_idle_close_is_told_by_its_close_frame(ended: Ended) -> None:
     assert ended.code == ExitCode.PASSED
     found = disconnects(ended)
@@ -237,22 +218,23 @@ def test_a_backends_own_idle_close_is_told_by_its_close_frame(ended: Ended) -> N
     assert ended.summary.tunnels.held == 0
 
 
-@scenario(profile("", "--json", load__tunnels="10", load__hold="400ms"))
+@scenario(play("--json", load__tunnels="10", load__hold="400ms"))
 def test_json_is_all_that_stands_on_stdout(ended: Ended) -> None:
     assert ended.err == ""
     assert ended.out.encode() == (ended.folder / layout.SUMMARY).read_bytes()
 
 
-@scenario(profile("", "--quiet", load__tunnels="10", load__hold="400ms"))
+@scenario(play("--quiet", load__tunnels="10", load__hold="400ms"))
 def test_quiet_says_nothing(ended: Ended) -> None:
     assert (ended.code, ended.out, ended.err) == (ExitCode.PASSED, "", "")
 
 
 def without_out(folder: Path) -> Ended:
-    folder.mkdir()
+    (folder.parent / "short.toml").write_text("")
     given = settings({"load.tunnels": "10", "load.hold": "300ms"})
     first, second = (
-        Command(["run", "idle", "--no-plots", *given], folder.with_name(name)) for name in ("first", "second")
+        Command(["run", "short.toml", "--no-plots", *given], folder.with_name(name))
+        for name in ("first", "second")
     )
     codes = [first.end().code, second.end().code]
     results = sorted((folder.parent / "results").iterdir())
@@ -268,9 +250,9 @@ def test_two_runs_at_once_get_a_folder_each(ended: Ended) -> None:
 
 
 def test_the_reader_of_the_text_may_leave(tmp_path: Path) -> None:
-    given = " ".join(settings({"load.tunnels": "10", "load.hold": "300ms"}))
-    line = f"{sys.executable} -m wsload run idle --no-plots --out {tmp_path / 'run'} {given} | head -1"
+    arguments = run_arguments(tmp_path / "short", load__tunnels="10", load__hold="300ms")
+    line = f"{shlex.join([sys.executable, '-m', 'wsload', *arguments])} | head -1"
     command = Command([], tmp_path / "head", shell=f"{line}; exit ${{PIPESTATUS[0]}}")
     ended = command.end()
     assert (ended.code, ended.err) == (ExitCode.PASSED, "")
-    assert ended.out.startswith("idle")
+    assert ended.out.startswith("short")

@@ -16,7 +16,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.e2e.command import Command, Ended, settings, start, until
+from tests.cli.invoke import invoke
+from tests.e2e.command import Command, Ended, run_arguments, start, until
 from tests.e2e.scenarios import scenario
 from wsload.analysis.folder import RunFolder
 from wsload.errors import ExitCode
@@ -170,7 +171,7 @@ def test_a_run_cut_before_its_first_interval_is_a_valid_folder(ended: Ended) -> 
     assert_reportable(ended)
 
 
-@scenario(in_hold(kill("wsload.driver"), load__hold="3s"))
+@scenario(in_hold(kill("wsload.driver"), load__hold="3s", load__workers="2"))
 def test_the_run_goes_on_without_a_killed_worker_and_is_not_valid(ended: Ended) -> None:
     assert ended.code == ExitCode.INVALID_RESULT
     summary = ended.summary
@@ -185,7 +186,7 @@ def test_the_run_goes_on_without_a_killed_worker_and_is_not_valid(ended: Ended) 
     assert_reportable(ended)
 
 
-@scenario(in_hold(kill("wsload.driver"), load__workers="1"))
+@scenario(in_hold(kill("wsload.driver")))
 def test_a_run_whose_only_worker_is_killed_ends_and_counts_its_tunnels(ended: Ended) -> None:
     assert ended.code == ExitCode.INVALID_RESULT
     assert counted(ended, Cause.GENERATOR_LOST) == 120
@@ -193,7 +194,9 @@ def test_a_run_whose_only_worker_is_killed_ends_and_counts_its_tunnels(ended: En
     assert_reportable(ended)
 
 
-@scenario(in_hold(lambda command: command.child("wsload.driver").suspend(), load__hold="1s"))
+@scenario(
+    in_hold(lambda command: command.child("wsload.driver").suspend(), load__hold="1s", load__workers="2")
+)
 def test_a_worker_that_is_stopped_for_good_does_not_keep_the_run_from_ending(ended: Ended) -> None:
     assert ended.code == ExitCode.INVALID_RESULT
     assert len(ended.actions("gave_up")) == 1
@@ -248,8 +251,7 @@ def file_size_limited(folder: Path) -> Ended:
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (12_000, 12_000))
 
-    arguments = ["run", "mixed", "--out", str(folder), "--no-plots", *settings({"load.hold": LONG})]
-    return Command(arguments, folder, limit).end()
+    return Command(run_arguments(folder, load__hold=LONG), folder, limit).end()
 
 
 @scenario(file_size_limited)
@@ -263,30 +265,30 @@ def test_a_run_stops_when_it_can_write_no_more(ended: Ended) -> None:
     assert result.summary.tunnels.opened == 120
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 64 KiB."""
-    path = tmp_path / "disk"
-    path.mkdir()
+def disk_full(folder: Path) -> Ended:
+    """On a file system of 48 KiB; what was written there is then copied to ``folder``."""
+    disk = folder.parent / "disk"
+    disk.mkdir()
     if os.geteuid() != 0 or shutil.which("mount") is None:
         pytest.skip("only root can mount a small file system")
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", path], capture_output=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48k", "none", disk], capture_output=True)
     if mounted.returncode != 0:
         pytest.skip(f"a small file system cannot be mounted here: {mounted.stderr.decode()}")
-    yield path
-    subprocess.run(["umount", path], check=True)
+    try:
+        arguments = run_arguments(folder, load__hold=LONG, load__interval="100ms")
+        arguments[arguments.index(str(folder))] = str(disk / "run")
+        ended = Command(arguments, folder).end()
+        shutil.copytree(disk / "run", folder)
+    finally:
+        subprocess.run(["umount", disk], check=True)
+    return ended
 
 
-def test_a_full_disk_stops_the_run_and_keeps_what_is_written(small_disk: Path, tmp_path: Path) -> None:
-    folder = small_disk / "run"
-    arguments = ["run", "mixed", "--out", str(folder), "--no-plots", *settings({"load.hold": LONG})]
-    ended = Command(arguments, tmp_path / "run").end()
+@scenario(disk_full)
+def test_a_full_disk_stops_the_run_and_keeps_what_is_written(ended: Ended) -> None:
     assert ended.code == ExitCode.INTERRUPTED
-    assert "No space left on device" in ended.err
-    Ended(ended.code, ended.out, ended.err, folder, ended.orphans).assert_tidy()
-    copy = tmp_path / "copy"
-    shutil.copytree(folder, copy)
-    assert finish(copy, stored_profile(copy)).summary.tunnels.opened == 120
+    assert "No space left on device; make room" in ended.err
+    assert finish(ended.folder, stored_profile(ended.folder)).summary.tunnels.opened == 120
 
 
 @pytest.fixture
@@ -308,18 +310,16 @@ REFUSED_AT_START = {
 
 @pytest.mark.parametrize("trouble", REFUSED_AT_START)
 def test_what_cannot_start_is_one_line_and_nothing_runs(
-    trouble: str, taken_port: int, tmp_path: Path
+    trouble: str, taken_port: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     values, expected = REFUSED_AT_START[trouble]
     values = {key: value.replace("PORT", str(taken_port)) for key, value in values.items()}
     folder = tmp_path / "run"
-    before = {child.pid for child in psutil.Process().children()}
-    ended = Command(["run", "mixed", "--out", str(folder), *settings(values)], folder).end()
-    assert ended.code == ExitCode.INVALID_CONFIG
-    (line,) = ended.err.splitlines()
+    said = invoke(capsys, *run_arguments(folder, **values))
+    assert said.code == ExitCode.INVALID_CONFIG
+    (line,) = said.err.splitlines()
     assert expected.replace("PORT", str(taken_port)) in line
-    assert ended.orphans == []
-    assert {child.pid for child in psutil.Process().children()} <= before
+    assert psutil.Process().children() == []
     kept = trouble == "HAProxy rejects its configuration"  # its words name lines of it
     assert folder.exists() == kept
     assert not kept or (folder / layout.HAPROXY_CFG).is_file()

@@ -237,9 +237,7 @@ def sentence(cohort: str, cluster: Cluster, explanation: Explanation) -> str:
         names = _listed([device.name for device in explanation.devices])
         length = _plain(explanation.devices[0].idle_ns / NS_PER_S)
         verb = "ends" if len(explanation.devices) == 1 else "end"
-        return (
-            f"{ended}; no timer in force explains that; {names} {verb} connections at {length} s (guess)."
-        )
+        return f"{ended}; no timer in force explains that; {names} {verb} connections at {length} s (guess)."
     return f"{ended}; neither a timer in force nor a known device's explains that."
 
 

@@ -14,7 +14,15 @@ import msgspec
 from wsload.errors import FolderError
 from wsload.record import layout
 from wsload.record.histogram import Histogram
-from wsload.record.layout import SCHEMA_VERSION, ActionLine, CohortLine, IntervalLine, RunInfo, Summary
+from wsload.record.layout import (
+    SCHEMA_VERSION,
+    ActionLine,
+    Attribution,
+    CohortLine,
+    IntervalLine,
+    RunInfo,
+    Summary,
+)
 from wsload.record.outcome import Cause, Confidence, Phase, PlanAct, Wire
 from wsload.record.snapshot import MergedCohort
 
@@ -47,6 +55,24 @@ class DisconnectRow(msgspec.Struct, frozen=True, kw_only=True):
     confidence: Confidence
     evidence: str
     plan: PlanAct = PlanAct.NOTHING
+    termination: str = ""
+
+
+class FailureRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of ``handshake-failures.csv``; None where the cell is empty."""
+
+    t_s: float
+    worker: int | None
+    cohort: str
+    tunnel: int | None
+    local_ip: str
+    local_port: int | None
+    remote: str
+    waited_s: float
+    reason: str
+    cause: str = ""
+    confidence: str = ""
+    evidence: str = ""
 
 
 class HaproxySample(TypedDict):
@@ -78,8 +104,10 @@ _TEXT_COLUMNS = {
     "close_reason",
     "evidence",
     "plan",
+    "termination",
     "cause",
     "reason",
+    "confidence",
     "version",
 }
 
@@ -127,6 +155,18 @@ class RunFolder:
     def disconnects(self) -> list[DisconnectRow]:
         """``disconnects.csv``, whole."""
         return list(self.iter_disconnects())
+
+    def iter_failures(self) -> Iterator[FailureRow]:
+        """``handshake-failures.csv``, one row at a time; nothing where every tunnel opened."""
+        return self._csv_rows(
+            layout.HANDSHAKE_FAILURES, lambda row: msgspec.convert(row, FailureRow, strict=False)
+        )
+
+    def attribution(self) -> Attribution | None:
+        """``attribution.json``; None where the run did not get as far."""
+        if not (self.path / layout.ATTRIBUTION).is_file():
+            return None
+        return self._whole_file(layout.ATTRIBUTION, Attribution)
 
     def iter_haproxy_stats(self) -> Iterator[HaproxySample]:
         """``haproxy-stats.csv``, one row at a time; nothing where the run managed no HAProxy."""

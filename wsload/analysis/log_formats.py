@@ -28,6 +28,7 @@ EXAMPLES = 5
 _EXAMPLE_CHARS = 200
 _LONGEST_LINE = 65536
 _QUARTER_HOUR_S = 900
+_FURTHEST_ZONE_S = 15 * 3600
 
 
 class LogFormat(StrEnum):
@@ -101,14 +102,14 @@ class _JsonLine(msgspec.Struct, gc=False):
 
 
 class _Wrapped(msgspec.Struct, gc=False):
-    """A line inside JSON: of ``haproxy-log.jsonl`` what was no JSON, of ``journalctl -o json`` the message."""
+    """A line inside JSON: what was none in ``haproxy-log.jsonl``, or a message of ``journalctl -o json``."""
 
     raw: str | None = None
     MESSAGE: str | None = None
 
 
 _DATE = r"\[(\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d\.\d{3})\]"
-_WHO = rf"(\S+):(\d+) {_DATE} (\S+) ([^\s/]+)/(\S+) "
+_WHO = rf"([^\s<>]+):(\d+) {_DATE} (\S+) ([^\s/]+)/(\S+) "
 _LOADS = r" \d+/\d+/\d+/\d+/\+?\d+ \d+/\d+"
 _SPAN, _GROWING = r"(-1|\d+)", r"(\+?)(\d+)"
 _HTTP = re.compile(
@@ -210,7 +211,8 @@ class LogFile:
         else:
             found = _TCP.search(text)
             if not found:
-                return self._not_read(number, text, is_notice)
+                self._not_read(number, text, is_notice)
+                return None
             *who, queue, connect, growing, total, _, size, termination = found.groups()
             kind, response, status = LogFormat.TCP, "-1", "-1"
         if growing:
@@ -220,7 +222,8 @@ class LogFile:
         try:
             accept_unix_s = self._clock.unix_s(date, int(total), text[: found.start()])
         except ValueError:
-            return self._not_read(number, text, is_notice)
+            self._not_read(number, text, is_notice)
+            return None
         return LogRecord(
             line=number,
             format=kind,
@@ -267,12 +270,13 @@ class _Clock:
     def _minute_s(self, minute: str, total_ms: int, header: str) -> float:
         local = datetime.strptime(minute, "%d/%b/%Y:%H:%M")  # noqa: DTZ007 - the zone is what is looked for
         stamp = _STAMP.search(header)
-        if not stamp:
-            return (local.replace(tzinfo=self._zone) if self._zone else local).timestamp()
-        end_s = datetime.fromisoformat(stamp[0].replace(",", ".")).timestamp()
-        as_utc_s = local.replace(tzinfo=UTC).timestamp()
-        ahead_s = as_utc_s + total_ms / 1000 - end_s
-        return as_utc_s - _QUARTER_HOUR_S * round(ahead_s / _QUARTER_HOUR_S)
+        if stamp:
+            end_s = datetime.fromisoformat(stamp[0].replace(",", ".")).timestamp()
+            as_utc_s = local.replace(tzinfo=UTC).timestamp()
+            ahead_s = as_utc_s + total_ms / 1000 - end_s
+            if abs(ahead_s) < _FURTHEST_ZONE_S:  # else the stamp is of another moment: an import, say
+                return as_utc_s - _QUARTER_HOUR_S * round(ahead_s / _QUARTER_HOUR_S)
+        return (local.replace(tzinfo=self._zone) if self._zone else local).timestamp()
 
 
 def read_log(path: Path, zone: tzinfo | None = None) -> LogFile:

@@ -17,6 +17,27 @@ async def _serve() -> None:
     if not isinstance(settings, Serve):
         return
     server = Server(settings)
+    try:
+        addresses = await _listen(server, settings, channel)
+        if not addresses:
+            return
+        # A connection's objects form no cycle that outlives it (uvloop drops its protocol when it is lost),
+        # so the collector would only walk tens of thousands of idle tunnels for nothing.
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        channel.send(Listening(addresses=addresses))
+        # A parent that is gone ends it like Stop does.
+        while isinstance(await channel.receive(), Ask):
+            channel.send(server.report())
+    finally:
+        last = server.stop()
+    channel.send(last)
+    await channel.flush()
+
+
+async def _listen(server: Server, settings: Serve, channel: Channel[ToChild]) -> list[tuple[str, int]]:
+    """Where it listens; none where one address failed, which is told."""
     addresses: list[tuple[str, int]] = []
     for ip, port in settings.listeners:
         try:
@@ -26,16 +47,8 @@ async def _serve() -> None:
                 Failed(ip=ip, port=port, error_number=error.errno or 0, error=error.strerror or str(error))
             )
             await channel.flush()
-            return
-    # A connection's objects form no cycle that outlives it (uvloop drops its protocol when it is lost), so
-    # the collector would only walk tens of thousands of idle tunnels for nothing.
-    gc.collect()
-    gc.freeze()
-    gc.disable()
-    channel.send(Listening(addresses=addresses))
-    # A parent that is gone ends it like Stop does.
-    while isinstance(await channel.receive(), Ask):
-        channel.send(server.report())
+            return []
+    return addresses
 
 
 def main() -> None:

@@ -55,6 +55,14 @@ STOPPED = End(Ending.ANSWERED, EndedBy.BACKEND, BackendWire.STOP)
 IDLE_CLOSE_FRAME = close_frame(CloseCode.GOING_AWAY, "idle timeout")
 IDLE_CLOSE = End(Ending.STARTED, EndedBy.BACKEND, BackendWire.IDLE_CLOSE, CloseCode.GOING_AWAY)
 
+_RESETS = (ConnectionResetError, BrokenPipeError)  # read, written
+
+
+def peer_gone(error: BaseException | None) -> End:
+    """The end of a connection that the kernel reported lost with that error."""
+    return PEER_RESET if isinstance(error, _RESETS) else PEER_LOST
+
+
 _ENDS: dict[EndsWith, tuple[Ending, BackendWire]] = {
     EndsWith.CLOSE: (Ending.STARTED, BackendWire.CLOSE),
     EndsWith.FIN: (Ending.STARTED, BackendWire.FIN),

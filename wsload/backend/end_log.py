@@ -19,8 +19,6 @@ class EndLog:
     """
 
     def __init__(self, path: str) -> None:
-        """Open the file. Raises OSError."""
-        self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
         self._encode = msgspec.json.Encoder().encode
         self._held: list[bytes] = []
         self._flush_due: asyncio.TimerHandle | None = None
@@ -29,6 +27,11 @@ class EndLog:
         self.lost = 0
         self.error = ""
         """Why writing stopped."""
+        self._fd = -1
+        try:
+            self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            self.error = error.strerror or str(error)
 
     def add(self, end: BackendEnd) -> None:
         """Take a line."""
@@ -64,4 +67,6 @@ class EndLog:
     def close(self) -> None:
         """Write what is held and close the file."""
         self.flush()
-        os.close(self._fd)
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1

@@ -2,8 +2,8 @@
 
 import binascii
 import hashlib
-import http.client
 from enum import Enum
+from http import HTTPStatus
 from typing import NamedTuple
 
 MAX_HEAD_BYTES = 16 * 1024
@@ -11,6 +11,7 @@ _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _KEY_BYTES = 16
 _BODY = b"wsload backend\n"
 _END = b"\r\n\r\n"
+_PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
 
 class After(Enum):
@@ -93,7 +94,7 @@ def answer(request: Request) -> Answer:
 def refusal(status: int, reason: str, headers: tuple[str, ...] = ()) -> Answer:
     """A final answer with the reason as its body."""
     body = f"{reason}\n"
-    line = f"HTTP/1.1 {status} {http.client.responses.get(status, 'Refused')}"
+    line = f"HTTP/1.1 {status} {_PHRASES.get(status, 'Refused')}"
     lines = (line, *headers, "Content-Type: text/plain", f"Content-Length: {len(body)}")
     response = "\r\n".join((*lines, "Connection: close", "", body)).encode()
     return Answer(response, After.REFUSED, status)

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from wsload.profile.model import Reply
+from wsload.profile.model import Backend
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -14,11 +14,14 @@ class Serve(Message, frozen=True):
 
     listeners: list[tuple[str, int]]
     """IP and port; port 0 lets the kernel choose."""
-    reply: Reply = Reply.ECHO
-    push_rate_per_s: float = 1.0
+    backend: Backend = Backend()
+    """The profile's part, as far as it is about connections."""
     push_payload_bytes: int = 64
-    idle_close_ns: int = 0
-    """0: never."""
+    process: int = 0
+    """Index of the process, for its record."""
+    seed: int = 1
+    log_path: str | None = None
+    """File of :class:`~wsload.record.backend_log.BackendEnd` lines to append to."""
 
 
 class Ask(Message, frozen=True):
@@ -26,7 +29,7 @@ class Ask(Message, frozen=True):
 
 
 class Stop(Message, frozen=True):
-    """Parent wants the process to end; every connection goes with it."""
+    """Parent wants the process to end, and every connection with it. Answered by a last :class:`Report`."""
 
 
 class Listening(Message, frozen=True):
@@ -58,9 +61,20 @@ class Report(Message, frozen=True):
     upgraded: int = 0
     http_requests: int = 0
     """Requests answered with anything but 101."""
+    refused: int = 0
+    """Of these, answered with 400 to 599."""
+    unanswered: int = 0
+    """Upgrade requests whose client was gone before any answer."""
     idle_closed: int = 0
+    timed_ends: int = 0
+    """Tunnels ended as ``ends_after`` was over."""
     push_skipped: int = 0
     """Pushes that fell due while the client did not read."""
+    log_lines: int = 0
+    """Lines of the record, those lost included."""
+    log_lost: int = 0
+    log_error: str = ""
+    """Why the record was given up (disk full); empty while all is well."""
 
 
 ToChild = Serve | Ask | Stop

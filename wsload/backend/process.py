@@ -1,13 +1,15 @@
 """The embedded backend seen from the parent: starts its processes, watches them, ends them."""
 
 import asyncio
+import contextlib
 import errno
 import ipaddress
 from collections.abc import Sequence
+from pathlib import Path
 
 from wsload.backend.messages import Ask, Failed, Listening, Report, Serve, Stop, ToParent
 from wsload.children import PythonChild
-from wsload.errors import BackendError, ChildError
+from wsload.errors import BackendError, ChildError, FolderError
 from wsload.profile import model as profile
 
 _MODULE = "wsload.backend"
@@ -32,6 +34,8 @@ class EmbeddedBackend:
         self._children = list(children)
         self.addresses = list(addresses)
         """``ip:port`` of every listener, process by process."""
+        self.last_reports: list[Report] = []
+        """After :meth:`stop`: what each process did in all, of those that ended as asked."""
         self._stopped = False
 
     @classmethod
@@ -41,6 +45,8 @@ class EmbeddedBackend:
         listeners: int = 1,
         first_ip: str = _LOOPBACK,
         push_payload_bytes: int = 64,
+        log_path: Path | None = None,
+        seed: int = 1,
     ) -> "EmbeddedBackend":
         """Start ``settings.processes`` processes, ready when this returns.
 
@@ -51,17 +57,24 @@ class EmbeddedBackend:
                 HAProxy has source ports enough.
             first_ip: Loopback, or for ``wsload backend`` an address that others reach.
             push_payload_bytes: Size of pushed messages.
+            log_path: File to append :class:`~wsload.record.backend_log.BackendEnd` lines to. That it can no
+                longer be written is told by :attr:`Report.log_error` alone.
+            seed: Of the shares in the settings.
 
         Raises:
+            FolderError: ``log_path`` cannot be written.
             BackendError: An address cannot be listened on, or a process does not start.
         """
+        if log_path is not None:
+            _check_writable(log_path)
         plans = [
             Serve(
                 listeners=_listeners(settings.port, index, listeners, first_ip),
-                reply=settings.reply,
-                push_rate_per_s=settings.push_rate_per_s,
+                backend=settings,
                 push_payload_bytes=push_payload_bytes,
-                idle_close_ns=settings.idle_close_ns,
+                process=index,
+                seed=seed,
+                log_path=None if log_path is None else str(log_path.absolute()),
             )
             for index in range(settings.processes)
         ]
@@ -108,7 +121,8 @@ class EmbeddedBackend:
         try:
             for child in self._children:
                 child.channel.send(Stop())
-            await asyncio.gather(*(child.process.wait(_STOP_TIMEOUT_S) for child in self._children))
+            last = await asyncio.gather(*(_last_report(child) for child in self._children))
+            self.last_reports = [report for report in last if report is not None]
         finally:
             for child in self._children:
                 child.close()
@@ -140,6 +154,25 @@ async def _listening(child: Child) -> list[str]:
         )
     assert isinstance(message, Listening)
     return [_joined(ip, port) for ip, port in message.addresses]
+
+
+async def _last_report(child: Child) -> Report | None:
+    """What comes before its end of the channel is closed, which is when all is written."""
+    last = None
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_STOP_TIMEOUT_S):
+            while (message := await child.channel.receive()) is not None:
+                last = message
+    return last if isinstance(last, Report) else None
+
+
+def _check_writable(path: Path) -> None:
+    try:
+        path.open("ab").close()
+    except OSError as error:
+        raise FolderError(
+            f"{path}: cannot be written: {error.strerror}; choose another with --out"
+        ) from error
 
 
 def _joined(ip: str, port: int) -> str:

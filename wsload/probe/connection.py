@@ -29,7 +29,7 @@ from wsload.wire.frames import CLOSE, CONTINUATION, PING, PONG, TEXT, build_fram
 from wsload.wire.handshake import Upgrade, build_upgrade
 from wsload.wire.reference import ReferenceLane
 
-_KEPT_MESSAGES = 64
+_KEPT_MESSAGES = 4096
 _NONCE_BYTES, _MASK_BYTES = 16, 4
 _LONGEST_HEAD = 65_536
 _LONGEST_BODY = 4096

@@ -8,6 +8,7 @@ from wsload.clock import Clock
 from wsload.probe.checks import describe_opening
 from wsload.probe.connection import Address, Tunnel, open_tunnel
 from wsload.probe.idle_plan import (
+    MOST_ROUNDS,
     SEEN_ENDS,
     Fate,
     Kind,
@@ -58,17 +59,17 @@ class IdleFinder:
         self._target, self._address, self._clock = target, address, clock
         self._pings, self._tell = pings, tell
         self._watches: list[_Watch] = []
+        self._tasks: list[asyncio.Task[None]] = []
         self._started_ns = clock.now_ns()
-        self._deadline_ns = self._bound_ns = 0
-        self._round_number = 0
+        self._watched_ns = self._bound_ns = self._round_number = 0
         self.stopped = False
         """Whether :meth:`stop` cut it short."""
 
     def stop(self) -> None:
         """End all watches now; tunnels that live are not asked any more."""
         self.stopped = True
-        for watch in self._watches:
-            watch.wake()
+        for task in self._tasks:
+            task.cancel()
 
     async def find(self, bound_ns: int) -> list[Outcome]:
         """Watch for up to about ``bound_ns``, and an answer's time more. Every tunnel is closed then."""
@@ -76,7 +77,7 @@ class IdleFinder:
         outcomes: list[Outcome] = []
         trials = first_round(bound_ns, pings=self._pings)
         watched_ns = bound_ns
-        while trials and not self.stopped:
+        while trials and not self.stopped and self._round_number < MOST_ROUNDS:
             outcomes += await self._round(trials, watched_ns)
             remaining_ns = bound_ns - (self._clock.now_ns() - self._started_ns)
             trials = next_round(outcomes, remaining_ns)
@@ -85,17 +86,21 @@ class IdleFinder:
 
     async def _round(self, trials: Sequence[Trial], watched_ns: int) -> list[Outcome]:
         self._round_number += 1
-        self._deadline_ns = self._clock.now_ns() + watched_ns
+        self._watched_ns = watched_ns
         self._watches = [_Watch(trial, self) for trial in trials]
+        self._tasks = [asyncio.create_task(watch.run()) for watch in self._watches]
         telling = asyncio.create_task(self._keep_telling())
         try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(watch.run()) for watch in self._watches]
+            await asyncio.wait(self._tasks)
         finally:
-            telling.cancel()
+            for task in (*self._tasks, telling):
+                task.cancel()
             for watch in self._watches:
                 watch.close()
-        return [task.result() for task in tasks]
+        for task in self._tasks:
+            if not task.cancelled():
+                task.result()
+        return [watch.outcome or watch.cut_short() for watch in self._watches]
 
     async def open(self) -> tuple[Tunnel | None, str]:
         """A new tunnel, or why there is none."""
@@ -107,15 +112,16 @@ class IdleFinder:
 
     def due(self, watch: "_Watch") -> bool:
         """Whether this watch's time is up."""
-        return self.stopped or self._clock.now_ns() >= self.deadline_ns(watch)
+        return self._clock.now_ns() >= self.deadline_ns(watch)
 
     def deadline_ns(self, watch: "_Watch") -> int:
         """When this watch ends. Sooner than planned once every silent tunnel was seen to end."""
         silent = [other for other in self._watches if other.trial.kind is Kind.SILENT]
         ends = [other.outcome for other in silent if other.outcome and other.outcome.fate in SEEN_ENDS]
-        if not silent or len(ends) < len(silent):
-            return self._deadline_ns
-        return min(self._deadline_ns, watch.opened_ns + watch_ns(max(end.age_ns for end in ends)))
+        watched_ns = self._watched_ns
+        if silent and len(ends) == len(silent):
+            watched_ns = min(watched_ns, watch_ns(max(end.age_ns for end in ends)))
+        return watch.opened_ns + watched_ns
 
     def ended(self) -> None:
         """A watch is over: the others' deadline may have moved."""
@@ -173,7 +179,7 @@ class _Watch:
         if self._tunnel is not None:
             self._tunnel.close()
 
-    async def run(self) -> Outcome:
+    async def run(self) -> None:
         """Watch until it ends or the deadline passes; then, if it can be asked, whether it lives."""
         self._tunnel, why = await self._finder.open()
         if self._tunnel is None:
@@ -182,7 +188,14 @@ class _Watch:
             self.opened_ns = self._tunnel.opened_ns
             self.outcome = await self._watch(self._tunnel)
         self._finder.ended()
-        return self.outcome
+
+    def cut_short(self) -> Outcome:
+        """What is known of it before it is over."""
+        if self._tunnel is None:
+            return Outcome(self.trial, Fate.OPEN)
+        if self._tunnel.end() is not None:
+            return self._seen(self._tunnel)
+        return self._made(self._tunnel, Fate.OPEN, self._clock.now_ns() - self._tunnel.last_byte_ns)
 
     async def _watch(self, tunnel: Tunnel) -> Outcome:
         next_beat_ns = tunnel.opened_ns + self.trial.interval_ns if self.trial.interval_ns else None
@@ -204,11 +217,15 @@ class _Watch:
                 self._beats += 1
         if tunnel.end() is not None:
             return self._seen(tunnel)
-        if self._finder.stopped or not self._finder.pings:
-            return self._made(tunnel, Fate.OPEN, self._clock.now_ns() - tunnel.last_byte_ns)
+        silence_ns = self._clock.now_ns() - tunnel.last_byte_ns
+        if not self._finder.pings:
+            return self._made(tunnel, Fate.OPEN, silence_ns)
         lost = await self._ask(tunnel)
-        self._beats += lost is None and self.trial.kind is Kind.PINGED
-        return lost or self._made(tunnel, Fate.ALIVE, 0)
+        if lost is not None:
+            return lost
+        # The last question is a heartbeat too, if it came after a whole interval.
+        self._beats += self.trial.kind is Kind.PINGED and silence_ns >= self.trial.interval_ns
+        return self._made(tunnel, Fate.ALIVE, 0)
 
     async def _ask(self, tunnel: Tunnel) -> Outcome | None:
         """Ping it. None if it answers, else what became of it; its silence is the one before the ping."""

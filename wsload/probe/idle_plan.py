@@ -24,6 +24,7 @@ _OCTAVES: Final = 6
 _SECTIONS: Final = 6
 _UPSTREAM_PARTS: Final = 3
 _NEARLY: Final = 0.9
+MOST_ROUNDS: Final = 5
 NARROW_SHARE: Final = 0.02
 NARROW_NS: Final = 20 * NS_PER_MS
 """A bracket narrower than either is not cut further."""
@@ -57,6 +58,7 @@ class Fate(StrEnum):
 
 SEEN_ENDS: Final = frozenset({Fate.FIN, Fate.RST, Fate.CLOSE})
 DIED: Final = SEEN_ENDS | {Fate.UNANSWERED}
+_LIVING: Final = frozenset({Fate.ALIVE, Fate.OPEN})
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,7 @@ def heartbeat_bracket(outcomes: Sequence[Outcome]) -> tuple[int, int] | None:
     A tunnel that died though its heartbeat was kept (a limit on age, a restart) says nothing about intervals.
     """
     pinged = [outcome for outcome in outcomes if outcome.trial.kind is Kind.PINGED]
-    low_ns = max((o.trial.interval_ns for o in pinged if o.fate is Fate.ALIVE and o.beats), default=0)
+    low_ns = max((o.trial.interval_ns for o in pinged if o.fate in _LIVING and o.beats), default=0)
     died = [o.trial.interval_ns for o in pinged if o.died_of_silence and o.trial.interval_ns > low_ns]
     return (low_ns, min(died)) if died else None
 
@@ -158,7 +160,7 @@ def lifetime_ns(outcomes: Sequence[Outcome]) -> int | None:
     """
     pinged = [outcome for outcome in outcomes if outcome.trial.kind is Kind.PINGED]
     in_time = [outcome for outcome in pinged if outcome.fate in DIED and not outcome.died_of_silence]
-    if not in_time or any(outcome.fate is Fate.ALIVE for outcome in pinged):
+    if not in_time or any(outcome.fate in _LIVING for outcome in pinged):
         return None
     return round(statistics.median(outcome.age_ns for outcome in in_time))
 

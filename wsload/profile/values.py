@@ -161,7 +161,9 @@ def portion(example: str) -> Callable[[object], float]:
     def parse(raw: object) -> float:
         part = _quantity(raw, parse_share, example)
         if part > 1:
-            raise UnitError(f"{shown(raw)} is more than the whole", f'write at most "100%", such as "{example}"')
+            raise UnitError(
+                f"{shown(raw)} is more than the whole", f'write at most "100%", such as "{example}"'
+            )
         return part
 
     return parse
@@ -172,7 +174,8 @@ def close_code(raw: object) -> int:
     code = int(_quantity(raw, parse_count, "1000"))
     if code not in _CLOSE_CODES:
         raise UnitError(
-            f"{shown(raw)} may not stand in a close frame", "write 1000, 1001, 1011, or 3000 to 4999 of your own"
+            f"{shown(raw)} may not stand in a close frame",
+            "write 1000, 1001, 1011, or 3000 to 4999 of your own",
         )
     return code
 

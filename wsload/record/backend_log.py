@@ -61,15 +61,15 @@ class BackendEnd(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ip: str
     port: int
     opened_ns: int
-    """When the 101 was sent, to the microsecond; of a request, when it was whole."""
+    """When the 101 was sent; of a request, when it was whole."""
     ended_ns: int
     """When the backend began to end it, or saw its end."""
     ended_by: EndedBy
     wire: BackendWire
     idle_rx_ns: int = 0
-    """Since the last byte from the peer (or since ``opened_ns``); what came with a close frame is not counted."""
+    """Since the last byte from the peer, or since ``opened_ns``. The closing handshake's do not count."""
     idle_tx_ns: int = 0
-    """Since the last byte to the peer; the closing handshake is not counted."""
+    """Since the last byte to the peer, likewise."""
     close_code: int | None = None
     """Of the close frame that began the end, where there was one with a code."""
     status: int | None = None

@@ -53,7 +53,9 @@ DISCONNECT_COLUMNS = (
     "confidence",
     "evidence",
     "plan",
+    "termination",
 )
+"""``termination`` is HAProxy's, of the log line that was joined; empty without one."""
 
 HANDSHAKE_FAILURE_COLUMNS = (
     "t_s",
@@ -233,8 +235,6 @@ class Attribution(msgspec.Struct):
     """Fixed intervals found, a sentence each."""
     handshake_causes: dict[str, int] = {}
     """Cause -> failed handshakes."""
-    matrix: list[dict[str, Any]] = []
-    """Cohort, wire, termination state, cause, confidence, count: one entry for each combination seen."""
 
 
 class Summary(msgspec.Struct):

@@ -304,6 +304,7 @@ def disconnect_row(worker: int, disconnect: Disconnect, timers_ms: Mapping[str, 
         "confidence": confidence,
         "evidence": evidence,
         "plan": disconnect.plan,
+        "termination": "",
     }
 
 

@@ -99,6 +99,20 @@ class FolderWriter:
         except OSError as error:
             raise recording_error(self.path / name, error) from error
 
+    def replace_rows(self, name: str, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+        """A whole CSV file, at once or not at all; ``rows`` may come from the file that is replaced."""
+        target = self.path / name
+        temporary = target.with_name(f".{name}.new")
+        try:
+            with temporary.open("w", encoding="utf-8", newline="") as file:
+                writer = csv.DictWriter(file, columns, restval="", extrasaction="ignore")
+                writer.writeheader()
+                writer.writerows(rows)
+            temporary.replace(target)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise recording_error(target, error) from error
+
     def append_text(self, name: str, text: str) -> None:
         """Text at the end of a file, flushed."""
         try:

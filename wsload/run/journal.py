@@ -19,6 +19,10 @@ class Journal:
         self._start_ns = self._clock.now_ns() + delay_ns
         return self._start_ns
 
+    def until_start_ns(self) -> int:
+        """How long until the run's time 0; negative after it."""
+        return -self.elapsed_ns
+
     @property
     def elapsed_ns(self) -> int:
         """Since the run's start; negative between :meth:`begin` and that."""

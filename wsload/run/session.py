@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -28,10 +28,11 @@ from wsload.run.journal import Journal
 from wsload.run.progress import ProgressKeeper, ProgressListener
 from wsload.run.system import System
 from wsload.run.underway import Underway
-from wsload.units import NS_PER_S
+from wsload.run.verdicts import write_verdicts
+from wsload.units import NS_PER_S, NS_PER_US
 
-_START_DELAY_NS = NS_PER_S // 5
-"""Between telling workers to go and the run's time 0, so that all have heard it."""
+_START_DELAY_NS = NS_PER_S // 4
+"""Between choosing the run's time 0 and its coming, so that all workers have heard of it."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -82,8 +83,12 @@ async def run(
     return finish(folder.path, loaded)
 
 
-def finish(out: Path, loaded: LoadedProfile) -> RunResult:
-    """Write ``summary.json`` from what stands in a run's folder."""
+def finish(out: Path, loaded: LoadedProfile, external_log: Path | None = None) -> RunResult:
+    """Write the final causes and ``summary.json`` from what stands in a run's folder.
+
+    ``external_log`` is the log of a HAProxy that wsload did not start.
+    """
+    write_verdicts(out, external_log)
     folder = RunFolder(out)
     summary = summarise(folder, loaded.profile)
     writer = FolderWriter(out)
@@ -139,17 +144,18 @@ class _Session:
         async with contextlib.AsyncExitStack() as stack:
             system = await System.start(plan, folder)
             stack.push_async_callback(system.stop)
-            info = self._describe(system)
             engine = LocalEngine()
             stack.callback(engine.stop)
             shares = assignments(plan)
             target, load = loaded.profile.target, loaded.profile.load
             await engine.prepare(shares, system.endpoints, target.headers, target.subprotocols)
             journal.note("workers_ready", rss_bytes=engine.base_rss_bytes(), workers=plan.workers)
+            start_ns = journal.begin(_START_DELAY_NS)
+            info = self._describe(system, start_ns)
             keeper = ProgressKeeper(info, self._cell)
             bounds_ns = (load.ramp_ns, load.ramp_ns + load.hold_ns)
             collector = Collector(folder, shares, system.timers_ms, bounds_ns, keeper.interval)
-            engine.go(journal.begin(_START_DELAY_NS))
+            engine.go(start_ns)
             self._underway = Underway(engine, system, collector, keeper, journal, load, plan.workers)
             await self._underway.until_done(self._on_progress)
             self._is_closing = True
@@ -174,15 +180,15 @@ class _Session:
             self.was_cancelled = True
             self._main.cancel()
 
-    def _describe(self, system: System) -> RunInfo:
+    def _describe(self, system: System, start_ns: int) -> RunInfo:
         loaded, plan = self._loaded, self._plan
         profile, load = loaded.profile, loaded.profile.load
-        now = datetime.now(UTC)
+        start = datetime.now(UTC) + timedelta(microseconds=self._journal.until_start_ns() / NS_PER_US)
         names = [cohort.name for cohort in profile.cohorts]
         info = RunInfo(
             title=profile.title,
-            started=f"{now:%Y-%m-%dT%H:%M:%SZ}",
-            started_unix_s=now.timestamp(),
+            started=f"{start:%Y-%m-%dT%H:%M:%SZ}",
+            started_unix_s=start.timestamp(),
             tunnels=load.tunnels,
             cohorts=dict(zip(names, plan.cohort_tunnels, strict=True)),
             workers=plan.workers,
@@ -197,12 +203,15 @@ class _Session:
             maxconn=system.maxconn,
             lag_limit_ms=load.lag_limit_ns / 1e6,
             settings=dict(text.split("=", 1) for text in loaded.overrides),
+            start_monotonic_ns=start_ns,
+            haproxy_version=system.haproxy_version,
         )
         self._folder.write_json(layout.PLAN, info)
         environment = describe_environment(system.haproxy_version, profile.target.via)
         self._folder.write_json(layout.ENVIRONMENT, environment)
         self._folder.append_text(layout.LATENCY_LOG, latency_log_header(info.started_unix_s))
         self._folder.append_rows(layout.DISCONNECTS, layout.DISCONNECT_COLUMNS, [])
+        self._folder.append_rows(layout.HANDSHAKE_FAILURES, layout.HANDSHAKE_FAILURE_COLUMNS, [])
         return info
 
 

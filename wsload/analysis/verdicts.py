@@ -1,0 +1,220 @@
+"""All verdicts of a run: each end with its joined evidence, fixed intervals found, completeness counted.
+
+Pure over a folder: rows come out, the caller writes them. The first verdicts that stand in the folder are
+those of the client alone, made while the run lasted.
+"""
+
+from array import array
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from wsload.analysis import clusters, handshakes
+from wsload.analysis.attribution import attribute
+from wsload.analysis.evidence import ECONNRESET_ERR, BackendEnd, Evidence, HaproxyEnd
+from wsload.analysis.folder import DisconnectRow, FailureRow, RunFolder
+from wsload.analysis.join import Joiner, index_backend, index_log, read_backend_log
+from wsload.analysis.log_formats import LogFile, LogRecord, read_log
+from wsload.record import layout
+from wsload.record.backend_log import BackendEnd as BackendLine
+from wsload.record.backend_log import EndedBy
+from wsload.record.layout import Attribution, Completeness
+from wsload.record.outcome import Cause, Confidence, Wire
+from wsload.record.snapshot import Disconnect
+from wsload.units import NS_PER_S
+
+UNEXPLAINED = frozenset({Cause.PEER_FIN, Cause.PEER_RESET, Cause.UNKNOWN})
+_PROCESS_END_S = 1.0
+"""How near a tunnel's end lies to the end of HAProxy's process for the one to explain the other."""
+_MAX_HANDSHAKE_S = 3600.0
+
+
+class RunVerdicts:
+    """Go through :meth:`disconnects`, then :meth:`failures`; then :meth:`attribution` is complete."""
+
+    def __init__(self, folder: RunFolder, external_log: Path | None = None) -> None:
+        """``external_log``, of a HAProxy that wsload did not start, takes the place of the folder's own."""
+        self._folder, info = folder, folder.info
+        self._timers_ms = info.timers_ms
+        self._log_file: LogFile | None = None
+        log_path = external_log or folder.path / layout.HAPROXY_LOG
+        if log_path.is_file():
+            self._log_file = read_log(log_path)
+        index = index_log(self._log_file.records()) if self._log_file is not None else None
+        backend = index_backend(read_backend_log(folder.path / layout.BACKEND_LOG))
+        monotonic_s = info.start_monotonic_ns / NS_PER_S
+        self._joiner = Joiner(index, backend, info.started_unix_s, monotonic_s)
+        self._log_lines = index.size if index is not None else 0
+        self._backend_records = backend.size
+        self._ended = 0
+        self._actions = folder.actions()
+        self._haproxy_ends_s = [
+            a.t_s for a in self._actions if a.action in ("haproxy_exited", "haproxy_stopped")
+        ]
+        self._idle_s: dict[tuple[str, bool], array[float]] = {}
+        self._handshake_causes: Counter[str] = Counter()
+        self._path_clusters: dict[str, list[clusters.Cluster]] = {}
+
+    def disconnects(self) -> Iterator[dict[str, Any]]:
+        """Each row of ``disconnects.csv`` with its final cause, confidence and evidence."""
+        for row in self._folder.iter_disconnects():
+            evidence = self._evidence(row)
+            cause, confidence, words = attribute(evidence)
+            if cause not in (Cause.PLANNED, Cause.GENERATOR_LOST):
+                values_s = self._idle_s.setdefault((row.cohort, cause in UNEXPLAINED), array("d"))
+                values_s.append(evidence.idle_ns / NS_PER_S)
+            yield _as_written(row) | {
+                "cause": cause,
+                "confidence": confidence,
+                "evidence": words,
+                "termination": evidence.log.termination if evidence.log is not None else "",
+            }
+
+    def failures(self) -> Iterator[dict[str, Any]]:
+        """Each row of ``handshake-failures.csv`` with its cause."""
+        full = handshakes.full_times(self._folder)
+        for row in self._folder.iter_failures():
+            record, _ = self._joiner.find(row.local_ip, row.local_port or 0, row.t_s - row.waited_s, row.t_s)
+            cause, confidence, words = handshakes.attribute_failure(row, record, full)
+            self._ended += record is not None
+            self._handshake_causes[cause] += 1
+            yield _as_written(row) | {"cause": cause, "confidence": confidence, "evidence": words}
+
+    def unexplained_clusters(self) -> dict[str, list[clusters.Cluster]]:
+        """Cohort -> fixed idle times among ends that nothing explained: the mark of a box on the way."""
+        if not self._path_clusters:
+            for (cohort, unexplained), values_s in self._idle_s.items():
+                found = clusters.find_clusters(np.frombuffer(values_s)) if unexplained else []
+                known = [c for c in found if clusters.explain(c, self._timers_ms, "idle").settings]
+                if found:
+                    self._path_clusters[cohort] = [c for c in found if c not in known]
+        return self._path_clusters
+
+    def attribution(self) -> Attribution:
+        """What it all came to."""
+        return Attribution(
+            completeness=self._completeness(),
+            findings=self._findings(),
+            handshake_causes=dict(sorted(self._handshake_causes.items())),
+        )
+
+    @property
+    def unread_examples(self) -> list[tuple[int, str]]:
+        """Number and text of the first lines of the log that could not be read."""
+        return self._log_file.examples if self._log_file is not None else []
+
+    def _evidence(self, row: DisconnectRow) -> Evidence:
+        opened_s = row.t_s - (row.age_s or 0.0)
+        # How long its handshake took is not on record, so any accept between the start and the 101 will do:
+        # the latest of its address is the one.
+        began_s = max(opened_s - _MAX_HANDSHAKE_S, -1.0)
+        record, line = self._joiner.find(row.local_ip, row.local_port or 0, began_s, opened_s)
+        self._ended += bool(row.local_port)
+        return Evidence(
+            disconnect=_disconnect(row),
+            timers_ms=self._timers_ms,
+            log=_haproxy_end(record) if record is not None else None,
+            backend=_backend_end(line) if line is not None else None,
+            log_is_lost=self._log_file is not None and record is None and row.wire is not Wire.UNSEEN,
+            haproxy_ended=any(abs(row.t_s - end_s) <= _PROCESS_END_S for end_s in self._haproxy_ends_s),
+        )
+
+    def _findings(self) -> list[str]:
+        together: dict[str, list[Sequence[float]]] = {}
+        for (cohort, _), values_s in self._idle_s.items():
+            together.setdefault(cohort, []).append(values_s)
+        return [
+            clusters.sentence(cohort, cluster, clusters.explain(cluster, self._timers_ms, "idle"))
+            for cohort, parts in together.items()
+            for cluster in clusters.find_clusters(np.concatenate([np.asarray(part) for part in parts]))
+        ]
+
+    def _completeness(self) -> Completeness:
+        stats = self._folder.haproxy_stats()
+        dropped = sum({row["process"]: row["dropped_logs"] for row in stats}.values())
+        lost = sum(int(a.detail.get("lost", 0)) for a in self._actions if a.action == "haproxy_log")
+        has_log = self._log_file is not None
+        return Completeness(
+            ended=self._ended,
+            log_lines=self._log_lines,
+            matched=self._joiner.matched,
+            without_line=self._ended - self._joiner.matched if has_log else 0,
+            without_end=self._joiner.log.left if self._joiner.log is not None else 0,
+            dropped=dropped + lost,
+            unread=self._log_file.unread if self._log_file is not None else 0,
+            backend_records=self._backend_records,
+            backend_matched=self._joiner.backend_matched,
+        )
+
+
+def on_the_path(row: DisconnectRow, found: Mapping[str, Sequence[clusters.Cluster]]) -> dict[str, Any]:
+    """The row as written, its cause put right if it lies in an unexplained cluster of its cohort."""
+    written = _as_written(row)
+    if row.cause not in UNEXPLAINED or row.idle_rx_s is None or row.idle_tx_s is None:
+        return written
+    idle_s = min(row.idle_rx_s, row.idle_tx_s)
+    for cluster in found.get(row.cohort, ()):
+        if cluster.low_s <= idle_s <= cluster.high_s:
+            words = clusters.sentence(row.cohort, cluster, clusters.explain(cluster, {}, "idle"))
+            return written | {
+                "cause": Cause.PATH_IDLE_TIMEOUT,
+                "confidence": Confidence.LIKELY,
+                "evidence": f"{row.evidence}; one of a cluster: {words}",
+            }
+    return written
+
+
+def _as_written(row: DisconnectRow | FailureRow) -> dict[str, Any]:
+    """A row as its file has it: what is None is empty, seconds to the microsecond."""
+    return {
+        name: f"{value:.6f}" if isinstance(value, float) else "" if value is None else value
+        for name, value in msgspec.structs.asdict(row).items()
+    }
+
+
+def _disconnect(row: DisconnectRow) -> Disconnect:
+    return Disconnect(
+        t_ns=_ns(row.t_s),
+        tunnel=row.tunnel or 0,
+        cohort=row.cohort,
+        local_ip=row.local_ip,
+        local_port=row.local_port or 0,
+        remote=row.remote,
+        phase=row.phase,
+        age_ns=_ns(row.age_s),
+        idle_rx_ns=_ns(row.idle_rx_s),
+        idle_tx_ns=_ns(row.idle_tx_s),
+        wire=row.wire,
+        close_code=row.close_code,
+        close_reason=row.close_reason,
+        plan=row.plan,
+    )
+
+
+def _ns(seconds: float | None) -> int:
+    return round((seconds or 0.0) * NS_PER_S)
+
+
+def _haproxy_end(record: LogRecord) -> HaproxyEnd:
+    return HaproxyEnd(
+        termination=record.termination,
+        status=record.status,
+        total_ms=record.total_ms,
+        client_reset=record.fc_err == ECONNRESET_ERR,
+        server_reset=record.bc_err == ECONNRESET_ERR,
+        root_event=_root_event(record.term_events or ""),
+    )
+
+
+def _root_event(term_events: str) -> str:
+    """The first event of the fourth field: ``{-,-,-,s7S7,-,-,-}`` -> ``s7``."""
+    fields = term_events.strip("{}").split(",")
+    return fields[3].strip()[:2] if len(fields) > 3 and fields[3].strip() != "-" else ""
+
+
+def _backend_end(line: BackendLine) -> BackendEnd:
+    return BackendEnd(line.ended_by is EndedBy.BACKEND, line.wire, min(line.idle_rx_ns, line.idle_tx_ns))
