@@ -26,19 +26,19 @@ MASK = b"\x11\x22\x33\x44"
 Feed = Callable[[list[bytes]], tuple[bytes, bool]]
 
 
-@pytest.fixture(scope="module", params=[Serve(listeners=[]), Serve(listeners=[], idle_close_ns=10**15)])
-def echoed(request: pytest.FixtureRequest) -> Iterator[Feed]:
+@pytest.fixture(scope="module")
+def echoed() -> Iterator[Feed]:
     """Feeds pieces to an echoing tunnel; gives what it wrote and whether it ended the connection."""
 
     async def make_server() -> Server:
-        return Server(request.param)
+        return Server(Serve(listeners=[]))
 
     with asyncio.Runner() as runner:
         server = runner.run(make_server())
 
         def feed(pieces: list[bytes]) -> tuple[bytes, bool]:
             transport = RecordingTransport()
-            server.open_tunnel(transport, b"")
+            server.open_tunnel(transport, b"", b"")
             for piece in pieces:
                 transport.receive(piece)
             return transport.written, transport.ended

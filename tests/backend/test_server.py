@@ -9,8 +9,8 @@ from typing import Any, cast
 import pytest
 
 from tests.backend.transport import RecordingTransport
-from wsload.backend.messages import Serve
 from wsload.backend.connection import HttpConnection
+from wsload.backend.messages import Serve
 from wsload.backend.server import Server
 from wsload.backend.tunnel import Tunnel
 from wsload.profile.model import Backend, Reply

@@ -55,6 +55,12 @@ def counted(ended: Ended, cause: Cause) -> int:
     return sum(causes.get(cause, 0) for causes in ended.summary.disconnects.values())
 
 
+def unexpected(ended: Ended) -> int:
+    """Ends that neither the plan nor our own loss explains."""
+    ends = (item for causes in ended.summary.disconnects.values() for item in causes.items())
+    return sum(count for cause, count in ends if cause not in (Cause.PLANNED, Cause.GENERATOR_LOST))
+
+
 def rows(ended: Ended, cause: Cause) -> int:
     return sum(row.cause is cause for row in RunFolder(ended.folder).iter_disconnects())
 
@@ -209,7 +215,7 @@ def test_a_worker_that_is_stopped_for_good_does_not_keep_the_run_from_ending(end
 def test_a_run_ends_when_haproxy_is_killed(ended: Ended) -> None:
     assert ended.code == ExitCode.INVALID_RESULT
     assert "HAProxy ended unasked with status -9" in ended.reasons
-    assert counted(ended, Cause.PEER_FIN) + counted(ended, Cause.PEER_RESET) == 120
+    assert unexpected(ended) == 120
     assert_reportable(ended)
 
 
@@ -217,7 +223,7 @@ def test_a_run_ends_when_haproxy_is_killed(ended: Ended) -> None:
 def test_a_run_ends_when_the_backend_is_killed(ended: Ended) -> None:
     assert ended.code == ExitCode.INVALID_RESULT
     assert "the backend ended unasked with status -9" in ended.reasons
-    assert counted(ended, Cause.PEER_FIN) + counted(ended, Cause.PEER_RESET) == 120
+    assert unexpected(ended) == 120
     assert_reportable(ended)
 
 
@@ -225,7 +231,7 @@ def test_a_run_ends_when_the_backend_is_killed(ended: Ended) -> None:
 def test_half_of_two_haproxies_drains_when_the_other_is_killed(ended: Ended) -> None:
     assert ended.code == ExitCode.INVALID_RESULT
     assert ended.actions("haproxy_exited")[0].detail["index"] == 1
-    assert counted(ended, Cause.PEER_FIN) + counted(ended, Cause.PEER_RESET) == 60
+    assert unexpected(ended) == 60
     assert counted(ended, Cause.PLANNED) == 60
 
 
@@ -288,7 +294,9 @@ def disk_full(folder: Path) -> Ended:
 def test_a_full_disk_stops_the_run_and_keeps_what_is_written(ended: Ended) -> None:
     assert ended.code == ExitCode.INTERRUPTED
     assert "No space left on device; make room" in ended.err
-    assert finish(ended.folder, stored_profile(ended.folder)).summary.tunnels.opened == 120
+    result = finish(ended.folder, stored_profile(ended.folder))
+    assert result.summary.partial
+    assert result.summary.tunnels.opened > 0
 
 
 @pytest.fixture

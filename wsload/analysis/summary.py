@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from wsload.analysis.expect import judge_expectations
 from wsload.analysis.folder import Merged, RunFolder, add_interval
 from wsload.analysis.slo import Counts, counter_of, histogram_of, judge, verdict_of
 from wsload.analysis.validity import Observed, judge_validity
@@ -163,6 +164,7 @@ def summarise(folder: RunFolder, profile: Profile) -> Summary:
     disconnects = _disconnects(folder)
     merged = totals.merged
     rows = judge(profile.slos, merged, Counts(hold_s=totals.hold_s, levels=totals.levels))
+    rows += judge_expectations(profile.expectations, folder)
     partial = folder.ended_early(totals.last_t_s)
     lag = histogram_of(merged, "lag")
     lag_p99_ms = lag.percentile_ns(99) / NS_PER_MS if lag.total() else None

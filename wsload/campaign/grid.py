@@ -24,7 +24,7 @@ MOST_AXES = 2
 
 T = TypeVar("T")
 
-_PROFILE_KEYS = ("target", "haproxy", "backend", "load", "cohort", "slo")
+_PROFILE_KEYS = ("target", "haproxy", "backend", "load", "cohort", "slo", "expect")
 _REPEAT = count(1, most=1000)
 _UNSAFE = re.compile(r"[^A-Za-z0-9._=,%+-]+")
 

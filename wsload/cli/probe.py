@@ -12,10 +12,9 @@ from wsload.cli import options
 from wsload.errors import ProfileError
 
 if TYPE_CHECKING:
-    from wsload.probe.checks import Check
+    from wsload.probe.check import Check
     from wsload.probe.idle_finder import Underway
 
-_WHERE = "wsload probe"
 _CLEAR_LINE = "\r\x1b[K"
 _COLOURS = {"✓": "green", "✗": "red", "·": "bright_black"}
 
@@ -38,7 +37,7 @@ Value = TypeVar("Value")
     "--find-idle-timeout",
     "bound",
     metavar="TIME",
-    help="Then find the idle timers on the path, up to this long, with about 20 tunnels. Takes about as long.",
+    help="Then find the idle timers on the path, up to this long, with about 20 tunnels; takes as long.",
 )
 @options.json_option
 def command(
@@ -118,7 +117,9 @@ def _headers(given: tuple[str, ...]) -> dict[str, str]:
     for text in given:
         name, colon, value = text.partition(":")
         if not colon:
-            raise ProfileError(_WHERE, "--header", f'"{text}" has no colon', 'write "Origin: https://app.example"')
+            raise ProfileError(
+                "", "--header", f'"{text}" has no colon', 'write "Origin: https://app.example"'
+            )
         split[name.strip()] = value.strip()
     return _checked("--header", headers, split)
 
@@ -128,7 +129,7 @@ def _duration_ns(flag: str, text: str, least_ns: int) -> int:
 
     ns = _checked(flag, parse_duration_ns, text)
     if ns < least_ns:
-        raise ProfileError(_WHERE, flag, f'"{text}" is too short', f"write {format_duration(least_ns)} or more")
+        raise ProfileError("", flag, f'"{text}" is too short', f"write {format_duration(least_ns)} or more")
     return ns
 
 
@@ -138,4 +139,4 @@ def _checked(flag: str, parse: Callable[..., Value], raw: object) -> Value:
     try:
         return parse(raw)
     except UnitError as error:
-        raise ProfileError(_WHERE, flag, error.problem, error.fix) from error
+        raise ProfileError("", flag, error.problem, error.fix) from error

@@ -64,8 +64,6 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     section: str
     """Where it stands: ``backend app``, ``defaults``."""
     section_line: int
-    conditional: bool
-    """In a branch of ``.if`` whose condition only HAProxy knows."""
 
 
 class Timeout(msgspec.Struct, frozen=True, kw_only=True):
@@ -216,7 +214,6 @@ def read_config(text: str, environ: Mapping[str, str]) -> Config:
                 words=tuple(words),
                 section=current.label,
                 section_line=current.line,
-                conditional=conditions.uncertain,
             )
             sections[-1] = msgspec.structs.replace(current, lines=(*current.lines, line))
             _set_variable(words, variables)
@@ -249,7 +246,8 @@ def split_words(source: str, environ: Mapping[str, str]) -> tuple[list[str], str
             elif quote == '"' and (variable := _VARIABLE.match(source, at)):
                 name = variable[1] or variable[3]
                 taken, step = environ.get(name, variable[2] or ""), len(variable[0])
-            word = [*(word or []), taken]
+            word = [] if word is None else word
+            word.append(taken)
         at += step
     if word is not None:
         words.append("".join(word))
@@ -289,10 +287,6 @@ class _Conditions:
     @property
     def active(self) -> bool:
         return all(branch is not False for branch, _ in self._levels)
-
-    @property
-    def uncertain(self) -> bool:
-        return any(branch is None for branch, _ in self._levels)
 
     def take(self, number: int, words: list[str]) -> bool:
         """Whether the line is a directive of the preprocessor, and not the configuration's."""

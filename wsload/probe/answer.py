@@ -5,7 +5,7 @@ and 3.2.26 (haproxy-facts.md, "What each cause looks like").
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -113,63 +113,38 @@ def quoted(data: bytes) -> str:
     return printable(line[0].decode("latin-1"))
 
 
-def upgrade_problem(
-    response: Response, head: bytes, upgrade: Upgrade, subprotocols: Sequence[str]
-) -> str:
+def upgrade_problem(response: Response, head: bytes, upgrade: Upgrade, subprotocols: Sequence[str]) -> str:
     """Why an answer with status 101 is no WebSocket upgrade (RFC 6455, section 4.1); empty if it is one.
 
     ``head`` is the answer's head as it came, its empty line included.
     """
-    found = (words for applies, words in _PROBLEMS if applies(response, upgrade, subprotocols))
-    problem = next((words(response, upgrade) for words in found), "")
+    problem = next(_problems(response, upgrade, subprotocols), "")
     if problem:
         return problem
-    # The reference has the last word on what the rows above do not name.
+    # The reference has the last word on what is not named above.
     verdict = HandshakeJudge(upgrade.key, subprotocols).receive(head)
     return "" if verdict == "" else "101 that is no valid WebSocket answer (RFC 6455, section 4.1)"
 
 
-_Applies = Callable[[Response, Upgrade, Sequence[str]], bool]
-_Words = Callable[[Response, Upgrade], str]
-_ACCEPT, _EXTENSIONS, _SUBPROTOCOL = (
-    "sec-websocket-accept",
-    "sec-websocket-extensions",
-    "sec-websocket-protocol",
-)
-_PROBLEMS: tuple[tuple[_Applies, _Words], ...] = (
-    (
-        lambda response, upgrade, offered: "websocket" not in response.tokens("upgrade"),
-        lambda response, upgrade: '101 without "Upgrade: websocket"',
-    ),
-    (
-        lambda response, upgrade, offered: "upgrade" not in response.tokens("connection"),
-        lambda response, upgrade: '101 without "Connection: Upgrade"',
-    ),
-    (
-        lambda response, upgrade, offered: not response.values(_ACCEPT),
-        lambda response, upgrade: "101 without Sec-WebSocket-Accept: what answers speaks no WebSocket",
-    ),
-    (
-        lambda response, upgrade, offered: response.values(_ACCEPT) != [upgrade.accept.decode()],
-        lambda response, upgrade: (
-            f"101 with the wrong Sec-WebSocket-Accept {', '.join(response.values(_ACCEPT))}, "
-            f"{upgrade.accept.decode()} is right: an answer to another request (a cache?), or a broken server"
-        ),
-    ),
-    (
-        lambda response, upgrade, offered: bool(response.values(_EXTENSIONS)),
-        lambda response, upgrade: f"101 with an extension nobody offered: {response.values(_EXTENSIONS)[0]}",
-    ),
-    (
-        lambda response, upgrade, offered: any(
-            value not in offered for value in response.values(_SUBPROTOCOL)
-        ),
-        lambda response, upgrade: (
-            f"101 with the subprotocol {response.values(_SUBPROTOCOL)[0]}, which was not offered"
-        ),
-    ),
-)
-"""When it applies, and what to say; the first row that applies counts."""
+def _problems(response: Response, upgrade: Upgrade, offered: Sequence[str]) -> Iterator[str]:
+    if "websocket" not in response.tokens("upgrade"):
+        yield '101 without "Upgrade: websocket"'
+    if "upgrade" not in response.tokens("connection"):
+        yield '101 without "Connection: Upgrade"'
+    accepts, right = response.values("sec-websocket-accept"), upgrade.accept.decode()
+    if not accepts:
+        yield "101 without Sec-WebSocket-Accept: what answers speaks no WebSocket"
+    elif accepts != [right]:
+        yield (
+            f"101 with the wrong Sec-WebSocket-Accept {', '.join(accepts)}, {right} is right: "
+            "an answer to another request (a cache?), or a broken server"
+        )
+    for extension in response.values("sec-websocket-extensions"):
+        yield f"101 with an extension nobody offered: {extension}"
+    for chosen in response.values("sec-websocket-protocol"):
+        if chosen not in offered:
+            yield f"101 with the subprotocol {chosen}, which was not offered"
+
 
 _AT_ONCE_NS: Final = 100 * NS_PER_MS
 _RETRIES_NS: Final = (2_500 * NS_PER_MS, 3_500 * NS_PER_MS)
@@ -177,9 +152,13 @@ _RETRIES_NS: Final = (2_500 * NS_PER_MS, 3_500 * NS_PER_MS)
 
 def _unavailable(took_ns: int) -> str:
     if took_ns < _AT_ONCE_NS:
-        return "it came at once, so most likely no server is up: all down, in maintenance or drained (logs SC--)"
+        return (
+            "it came at once, so most likely no server is up: all down, in maintenance or drained (logs SC--)"
+        )
     if _RETRIES_NS[0] < took_ns < _RETRIES_NS[1]:
-        return "after about 3 s: most likely the server refuses connections and the retries ran out (logs SC--)"
+        return (
+            "after about 3 s: most likely the server refuses connections and the retries ran out (logs SC--)"
+        )
     return (
         "most likely no server had a free slot within timeout queue (logs sQ--), "
         "or none could be connected to within timeout connect (logs sC--)"

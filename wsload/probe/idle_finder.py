@@ -1,12 +1,10 @@
-"""Finds a path's idle timers: opens the tunnels that :mod:`wsload.probe.idle_plan` asks for and watches them."""
+"""Finds a path's idle timers: opens the tunnels of :mod:`wsload.probe.idle_plan` and watches them."""
 
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from wsload.clock import Clock
-from wsload.probe.checks import describe_opening
-from wsload.probe.connection import Address, Tunnel, open_tunnel
 from wsload.probe.idle_plan import (
     MOST_ROUNDS,
     SEEN_ENDS,
@@ -18,7 +16,10 @@ from wsload.probe.idle_plan import (
     next_round,
     watch_ns,
 )
+from wsload.probe.request_checks import describe_opening
+from wsload.probe.stream import Address
 from wsload.probe.target import Target
+from wsload.probe.tunnel import Tunnel, open_tunnel
 from wsload.record.outcome import Wire
 from wsload.units import NS_PER_S
 from wsload.wire.frames import PONG
@@ -29,6 +30,13 @@ _FATES = {
     Wire.RST: Fate.RST,
     Wire.CLOSE: Fate.CLOSE,
     Wire.TIMEOUT: Fate.UNANSWERED,
+}
+
+_PROVOKED = {
+    Wire.FIN: "a FIN",
+    Wire.RST: "an RST",
+    Wire.CLOSE: "a close frame",
+    Wire.TIMEOUT: "no answer",
 }
 
 
@@ -232,10 +240,9 @@ class _Watch:
         idle_ns = self._clock.now_ns() - tunnel.last_byte_ns
         if await tunnel.ping(self._finder.timeout_ns) is not None:
             return None
-        # An RST in answer to our bytes is from who has forgotten the connection, not from a timer just now.
+        # What ends it now was provoked by our bytes: it is no timer that ran out by itself.
         wire = tunnel.end()
-        fate = Fate.UNANSWERED if wire is None or wire is Wire.RST else _FATES[wire]
-        return self._made(tunnel, fate, idle_ns, "RST in answer to a ping" if wire is Wire.RST else "")
+        return self._made(tunnel, Fate.UNANSWERED, idle_ns, _PROVOKED[wire] if wire else "no answer")
 
     def _seen(self, tunnel: Tunnel) -> Outcome:
         wire = tunnel.end()

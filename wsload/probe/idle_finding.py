@@ -84,7 +84,11 @@ def conclude(
     low_ns, high_ns = bracket or (_longest_kept_ns(outcomes), None)
     age_ns = lifetime_ns(outcomes)
     if age_ns is not None:
-        verdict, timer_ns, plus_minus_ns = Verdict.LIFETIME, age_ns, _spread_ns([o.age_ns for o in _dead(outcomes)])
+        verdict, timer_ns, plus_minus_ns = (
+            Verdict.LIFETIME,
+            age_ns,
+            _spread_ns([o.age_ns for o in _dead(outcomes)]),
+        )
         ends = _dead(outcomes)
     elif (timer := _timer(outcomes)) is not None:
         verdict, (timer_ns, plus_minus_ns) = Verdict.TIMER, timer
@@ -99,6 +103,10 @@ def conclude(
             longest_silence_ns=silence_ns,
         )
     fate = Counter(outcome.fate for outcome in ends).most_common(1)[0][0]
+    one_way = upstream_counts(outcomes) if verdict is Verdict.TIMER else None
+    likes = likenesses(
+        timer_ns, plus_minus_ns, fate, by_age=verdict is Verdict.LIFETIME, client_alone_counts=one_way
+    )
     advised_ns = (timer_ns - plus_minus_ns - rtt_ns) // (LOST_BEATS + 1)
     return Finding(
         verdict,
@@ -110,12 +118,10 @@ def conclude(
         fate=fate,
         survived_ns=low_ns or None,
         died_ns=high_ns,
-        upstream_counts=upstream_counts(outcomes) if verdict is Verdict.TIMER else None,
+        upstream_counts=one_way,
         longest_silence_ns=silence_ns,
         advised_ns=advised_ns if verdict is Verdict.TIMER and advised_ns > 0 else None,
-        looks_like=tuple(
-            likenesses(timer_ns, plus_minus_ns, fate, by_age=verdict is Verdict.LIFETIME)
-        ),
+        looks_like=tuple(likes),
     )
 
 
@@ -136,7 +142,8 @@ def _headline(finding: Finding) -> list[str]:
         return [f"not measured: no silent tunnel could be opened{said}"]
     if finding.verdict is Verdict.NONE:
         if not _server_speaks(finding):
-            return [f"no timer up to {format_duration(finding.longest_silence_ns)} of silence"]
+            # The bound itself, give or take the moment that a tunnel was asked late.
+            return [f"no timer up to {_plain(min(finding.bound_ns, finding.longest_silence_ns))} of silence"]
         return [
             f"no timer seen in {bound}, but the server sends something by itself (pings, messages): "
             f"no tunnel was silent for longer than {format_duration(finding.longest_silence_ns)}, "
@@ -146,9 +153,10 @@ def _headline(finding: Finding) -> list[str]:
     length = f"{_plain(finding.timer_ns)} ±{_plain(finding.plus_minus_ns)}"
     how = _how(finding)
     if finding.verdict is Verdict.LIFETIME:
+        pinged = [o.trial.interval_ns for o in finding.outcomes if o.trial.kind is Kind.PINGED]
         return [
-            f"every tunnel ended at the age of {length}, pinged or not: a limit on a tunnel's life, "
-            f"or a timer that pings do not refresh; {how}"
+            f"every tunnel ended at the age of {length}, even pinged every {_plain(min(pinged))}: a limit on "
+            f"a tunnel's life, or a timer that pings do not refresh; {how}"
         ]
     return [f"a tunnel ends after {length} without a byte in either direction: {how}"]
 
@@ -156,7 +164,9 @@ def _headline(finding: Finding) -> list[str]:
 def _how(finding: Finding) -> str:
     silent = [o for o in finding.outcomes if o.trial.kind is Kind.SILENT and o.fate is not Fate.REFUSED]
     counted = Counter(_end_words(outcome) for outcome in silent)
-    return ", ".join(f"{words} ({number} of {len(silent)} silent tunnels)" for words, number in counted.most_common())
+    return ", ".join(
+        f"{words} ({number} of {len(silent)} silent tunnels)" for words, number in counted.most_common()
+    )
 
 
 def _end_words(outcome: Outcome) -> str:
@@ -166,8 +176,8 @@ def _end_words(outcome: Outcome) -> str:
     return {
         Fate.FIN: "FIN without a close frame",
         Fate.RST: "RST",
-        Fate.UNANSWERED: "no end on the wire, but a later ping got "
-        + ("an RST" if outcome.detail else "no answer: the connection was forgotten on the way"),
+        Fate.UNANSWERED: f"no end on the wire, but a later ping got {outcome.detail}: "
+        "the connection was forgotten on the way",
         Fate.ALIVE: "alive",
         Fate.OPEN: "still open",
         Fate.REFUSED: "did not open",
@@ -175,9 +185,11 @@ def _end_words(outcome: Outcome) -> str:
 
 
 def _heartbeats(finding: Finding) -> list[str]:
-    if finding.survived_ns is None and finding.died_ns is None:
+    if finding.verdict is Verdict.LIFETIME or (finding.survived_ns is None and finding.died_ns is None):
         return []
-    survived = "none survived" if finding.survived_ns is None else f"every {_plain(finding.survived_ns)} survived"
+    survived = (
+        "none survived" if finding.survived_ns is None else f"every {_plain(finding.survived_ns)} survived"
+    )
     died = "" if finding.died_ns is None else f", every {_plain(finding.died_ns)} died"
     return [f"heartbeat (ping and pong): {survived}{died}"]
 
@@ -209,14 +221,16 @@ def _advice(finding: Finding) -> list[str]:
     if finding.advised_ns is None:
         return []
     return [
-        f"to keep tunnels: ping every {_plain(finding.advised_ns)} or more often, which survives one lost ping; "
-        "or raise the timer"
+        f"to keep tunnels: ping every {_plain(finding.advised_ns)} or more often, which survives one lost "
+        "ping; or raise the timer"
     ]
 
 
 def _caveats(finding: Finding) -> list[str]:
     refused = sum(outcome.fate is Fate.REFUSED for outcome in finding.outcomes)
-    lines = [f"{refused} of {len(finding.outcomes)} tunnels did not open"] if refused and finding.measured else []
+    lines = (
+        [f"{refused} of {len(finding.outcomes)} tunnels did not open"] if refused and finding.measured else []
+    )
     if finding.verdict is Verdict.NONE and all(o.trial.kind is Kind.SILENT for o in finding.outcomes):
         lines.append("the server answers no pings, so a connection forgotten on the way would not be seen")
     if finding.verdict in (Verdict.TIMER, Verdict.LIFETIME) and _server_speaks(finding):
@@ -253,7 +267,9 @@ def _spread_ns(values_ns: Sequence[int]) -> int:
 
 def _longest_kept_ns(outcomes: Sequence[Outcome]) -> int:
     pinged = [outcome for outcome in outcomes if outcome.trial.kind is Kind.PINGED]
-    return max((o.trial.interval_ns for o in pinged if o.fate in (Fate.ALIVE, Fate.OPEN) and o.beats), default=0)
+    return max(
+        (o.trial.interval_ns for o in pinged if o.fate in (Fate.ALIVE, Fate.OPEN) and o.beats), default=0
+    )
 
 
 def _plain(ns: int) -> str:

@@ -51,7 +51,7 @@ class Fate(StrEnum):
     RST = "rst"
     CLOSE = "close"
     UNANSWERED = "unanswered"
-    """No end was seen, but a ping got no answer, or an RST: its state was dropped on the way."""
+    """No end was seen, but a ping got no pong: its state was dropped on the way."""
     REFUSED = "refused"
     """It did not open."""
 
@@ -154,7 +154,7 @@ def heartbeat_bracket(outcomes: Sequence[Outcome]) -> tuple[int, int] | None:
 
 
 def lifetime_ns(outcomes: Sequence[Outcome]) -> int | None:
-    """Median age at which tunnels ended though their heartbeat was kept; None where one survived, or none was.
+    """Median age at which tunnels ended though their heartbeat was kept; None where any survived.
 
     Then silence is not what ended the silent ones: a limit on age is, or a timer that pings do not refresh.
     """

@@ -56,22 +56,34 @@ class Likeness:
     source: str
 
 
-def likenesses(timer_ns: int, plus_minus_ns: int, fate: Fate, *, by_age: bool) -> list[Likeness]:
+def likenesses(
+    timer_ns: int,
+    plus_minus_ns: int,
+    fate: Fate,
+    *,
+    by_age: bool = False,
+    client_alone_counts: bool | None = None,
+) -> list[Likeness]:
     """What a timer of this length, which ends tunnels like this, may be; the closest kind first.
 
-    ``by_age``: it ended tunnels at an age, whatever was sent.
+    Args:
+        timer_ns: Its length as measured.
+        plus_minus_ns: How far that may be off.
+        fate: How most of the tunnels ended that it ended.
+        by_age: It ended tunnels at an age, whatever was sent.
+        client_alone_counts: Whether bytes from the client alone refresh it; None: not known.
     """
     found: list[Likeness] = []
     if fate is Fate.CLOSE:
         found.append(
             Likeness(
-                "the WebSocket server's own timer (neither HAProxy nor any other TCP or HTTP proxy sends close frames)",
+                "the WebSocket server's own timer (HAProxy sends no close frames)",
                 timer_ns,
                 "RFC 6455, section 7",
             )
         )
     if fate is Fate.FIN and not by_age:
-        found += _haproxy(timer_ns, plus_minus_ns)
+        found += _haproxy(timer_ns, plus_minus_ns, one_way=client_alone_counts is False)
     allowed_ns = plus_minus_ns + max(TOLERANCE_NS, round(TOLERANCE_SHARE * timer_ns))
     found += [
         Likeness(known.name, known.idle_ns, known.source)
@@ -101,18 +113,17 @@ def as_written(timer_ns: int, plus_minus_ns: int) -> int | None:
     return None
 
 
-def _haproxy(timer_ns: int, plus_minus_ns: int) -> list[Likeness]:
+def _haproxy(timer_ns: int, plus_minus_ns: int, *, one_way: bool) -> list[Likeness]:
     written_ns = as_written(timer_ns, plus_minus_ns)
     if written_ns is None:
         return []
     text = haproxy_time(written_ns)
-    return [
-        Likeness(
-            f'HAProxy with "timeout tunnel {text}", or without timeout tunnel and the smaller of '
-            f"timeout client and timeout server {text}",
-            written_ns,
-            "a FIN without a close frame is how HAProxy ends an idle tunnel",
+    # Else bytes in either direction refresh the timers of both sides.
+    if one_way:
+        name = f'HAProxy with "option independent-streams" and timeout tunnel, client or server {text}'
+    else:
+        name = (
+            f'HAProxy with "timeout tunnel {text}", or with none and the smaller of '
+            f"timeout client and timeout server {text}"
         )
-    ]
-
-
+    return [Likeness(name, written_ns, "a FIN without a close frame is how HAProxy ends an idle tunnel")]

@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from wsload.errors import ExitCode
-from wsload.probe.checks import Check, Status
+from wsload.probe.check import Check, Status
 from wsload.probe.idle_finding import Finding, sentences
 from wsload.probe.idle_plan import Outcome
 from wsload.units import NS_PER_S

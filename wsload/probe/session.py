@@ -5,7 +5,8 @@ import signal
 from collections.abc import Callable
 
 from wsload.clock import MonotonicClock
-from wsload.probe.checks import Check, Probed, Status, run_checks
+from wsload.probe.check import Check, Probed, Status
+from wsload.probe.checks import run_checks
 from wsload.probe.idle_finder import IdleFinder, Underway
 from wsload.probe.idle_finding import Finding, conclude
 from wsload.probe.result import ProbeResult

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from wsload.errors import ProfileError
 from wsload.units import NS_PER_S
 
-_WHERE, _KEY = "wsload probe", "URL"
+_KEY = "URL"
 _PORTS = {"ws": 80, "wss": 443}
 _MEANT = {"http": "ws", "https": "wss"}
 MAX_PORT = 65535
@@ -46,9 +46,7 @@ def parse_target(
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise _error(
-            url, f"has no port between 1 and {MAX_PORT}", 'write "ws://host:port/path"'
-        ) from None
+        raise _error(url, f"has no port between 1 and {MAX_PORT}", 'write "ws://host:port/path"') from None
     if parts.scheme not in _PORTS:
         # "host:8080/ws" parses as the scheme "host": what was typed is all that can be trusted.
         rest = url.partition("://")[2] if "://" in url else url
@@ -56,15 +54,15 @@ def parse_target(
     if not parts.hostname or port == 0:
         raise _error(url, "names no host and port", f'write "{parts.scheme}://host:port/path"')
     if "@" in parts.netloc:
-        raise _error(
-            url, "has a user name in it", 'leave it out, and type --header "Authorization: Basic …"'
-        )
+        raise _error(url, "has a user name in it", 'leave it out, and type --header "Authorization: Basic …"')
     if parts.fragment:
         raise _error(url, "has a fragment, which no WebSocket URL may have", "leave out what follows #")
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     if not url.isascii() or any(ord(char) <= 0x20 or ord(char) == 0x7F for char in url):
         raise _error(
-            url, "has characters that no request can carry", "percent-encode the path, write the host in ASCII"
+            url,
+            "has characters that no request can carry",
+            "percent-encode the path, write the host in ASCII",
         )
     return Target(
         url=url,
@@ -81,4 +79,4 @@ def parse_target(
 
 
 def _error(url: str, problem: str, fix: str) -> ProfileError:
-    return ProfileError(_WHERE, _KEY, f'"{url}" {problem}', fix)
+    return ProfileError("", _KEY, f'"{url}" {problem}', fix)

@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Sequence
 
-from wsload.probe.checks import Check, Status
+from wsload.probe.check import Check, Status
 from wsload.probe.idle_finder import Underway
 from wsload.probe.idle_finding import Finding, sentences
 from wsload.probe.result import ProbeResult

@@ -132,7 +132,7 @@ TABLES: dict[str, Keys] = {
     "cohort[]": COHORT,
 }
 SUBTABLES: dict[str, tuple[str, ...]] = {
-    "": ("target", "haproxy", "backend", "load", "cohort", "slo"),
+    "": ("target", "haproxy", "backend", "load", "cohort", "slo", "expect"),
     "haproxy": ("timeouts",),
 }
 """Names in a table that are tables themselves; each is read by its own rows."""

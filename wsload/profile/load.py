@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from wsload.errors import ProfileError
+from wsload.profile.expectations import parse_expectation
 from wsload.profile.keys import Origin, read_keys, sub_table
 from wsload.profile.model import (
     DEFAULT_TIMEOUTS_NS,
     TIMEOUT_NAMES,
     Backend,
     Cohort,
+    Expectation,
     Haproxy,
     Load,
     Profile,
@@ -84,6 +86,7 @@ def parse_profile(text: str, where: str, overrides: Sequence[str] = ()) -> Profi
         load=load,
         cohorts=cohorts,
         slos=_slos(raw, origin, [cohort.name for cohort in cohorts]),
+        expectations=_expectations(raw, origin, [cohort.name for cohort in cohorts], load),
     )
     for breach in breaches(profile, raw):
         raise origin.error(*breach)
@@ -194,3 +197,13 @@ def _slos(raw: Raw, origin: Origin, cohort_names: list[str]) -> tuple[Slo, ...]:
         except UnitError as error:
             raise origin.error(f"slo.{key}", error.problem, error.fix) from None
     return tuple(slos)
+
+
+def _expectations(raw: Raw, origin: Origin, cohort_names: list[str], load: Load) -> tuple[Expectation, ...]:
+    expectations = []
+    for cohort, table in sub_table(raw, "expect", "", origin).items():
+        try:
+            expectations.append(parse_expectation(cohort, table, cohort_names, load))
+        except UnitError as error:
+            raise origin.error(f"expect.{cohort}", error.problem, error.fix) from None
+    return tuple(expectations)

@@ -210,6 +210,39 @@ class Slo(Struct, frozen=True, kw_only=True):
     """The assertion as written, ``p(99)<50ms``."""
 
 
+CAUSES = (
+    "haproxy_tunnel_timeout",
+    "haproxy_client_timeout",
+    "haproxy_server_timeout",
+    "haproxy_client_fin",
+    "haproxy_server_fin",
+    "haproxy_killed",
+    "backend_close",
+    "backend_fin",
+    "backend_reset",
+    "backend_idle_timeout",
+    "client_reset",
+    "path_idle_timeout",
+    "peer_fin",
+    "peer_reset",
+)
+"""Causes an expectation may name; those of :class:`wsload.record.outcome.Cause` that end an open tunnel."""
+
+
+class Expectation(Struct, frozen=True, kw_only=True):
+    """What has to become of a cohort: either ``survives``, or dies ``dies_at_ns`` after its last byte.
+
+    ``share`` of the cohort's tunnels must do so.
+    """
+
+    cohort: str
+    dies_at_ns: int | None = None
+    within_ns: int = 0
+    cause: str | None = None
+    survives: bool = False
+    share: float = 1.0
+
+
 class Profile(Struct, frozen=True, kw_only=True):
     """A whole profile."""
 
@@ -221,6 +254,7 @@ class Profile(Struct, frozen=True, kw_only=True):
     load: Load = Load()
     cohorts: tuple[Cohort, ...] = (Cohort(name="idle"),)
     slos: tuple[Slo, ...] = ()
+    expectations: tuple[Expectation, ...] = ()
 
 
 HISTOGRAM_METRICS = (

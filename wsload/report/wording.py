@@ -88,6 +88,8 @@ def validity_line(summary: Summary) -> str:
 
 def slo_value(row: SloRow) -> str:
     """What was measured, with its unit."""
+    if row.metric.startswith("expect{") and row.value is not None:
+        return format_share(row.value) + (f"; {row.note}" if row.note else "")
     if row.value is None:
         return row.note or "nothing measured"
     metric = row.metric.partition("{")[0]

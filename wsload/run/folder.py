@@ -91,7 +91,7 @@ class FolderWriter:
         try:
             is_new = name not in self._files
             file = self._open(name)
-            writer = csv.DictWriter(file, columns)
+            writer = csv.DictWriter(file, columns, lineterminator="\n")
             if is_new:
                 writer.writeheader()
             writer.writerows(rows)
@@ -105,7 +105,7 @@ class FolderWriter:
         temporary = target.with_name(f".{name}.new")
         try:
             with temporary.open("w", encoding="utf-8", newline="") as file:
-                writer = csv.DictWriter(file, columns, restval="", extrasaction="ignore")
+                writer = csv.DictWriter(file, columns, restval="", extrasaction="ignore", lineterminator="\n")
                 writer.writeheader()
                 writer.writerows(rows)
             temporary.replace(target)
