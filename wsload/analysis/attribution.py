@@ -82,6 +82,9 @@ PLANNED_RULES = (
         source="wsload: collector",
     ),
     Rule(cause=Cause.PLANNED, confidence=CERTAIN, plan=_one(PlanAct.VANISH), source="plan"),
+    Rule(
+        cause=Cause.CLIENT_RESET, confidence=CERTAIN, plan=_one(PlanAct.RESET), source="plan; run: client RST"
+    ),
     # A half-closed tunnel that a timer had to end. 2.6 uses server-fin, 3.0.11 and 3.2.26 the tunnel timer.
     Rule(
         cause=Cause.HAPROXY_SERVER_FIN,

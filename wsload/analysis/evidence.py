@@ -135,6 +135,7 @@ _PLAN_WORDS = {
     PlanAct.HALF_CLOSE: "the plan shut the client's write side",
     PlanAct.STALL: "the plan made the client stop reading",
     PlanAct.VANISH: "the plan made the client vanish",
+    PlanAct.RESET: "the plan reset the client's connection",
 }
 
 
@@ -143,6 +144,8 @@ def _client(end: Disconnect, idle_ns: int) -> str:
         return "the driver worker that held it is gone, so nobody saw its end"
     idle = f"{idle_ns / NS_PER_S:.3f} s after the last byte"
     quoted = f' "{end.close_reason}"' if end.close_reason else ""
+    if end.plan is PlanAct.RESET:
+        return _PLAN_WORDS[end.plan]
     seen = {
         Wire.FIN: f"FIN {idle}",
         Wire.RST: f"RST {idle}",

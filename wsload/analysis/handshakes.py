@@ -13,6 +13,7 @@ from wsload.analysis.log_formats import LogRecord
 from wsload.record.outcome import Cause, Confidence
 
 _NEVER_TRIED = "<NOSRV>"
+_CLOCKS_AGREE_S = 0.02
 _FULL_SHARE = 0.995
 """Slots in use from which HAProxy counts as full: it is sampled once an interval."""
 
@@ -28,7 +29,8 @@ class FailureRule(msgspec.Struct, frozen=True, kw_only=True):
     unconnected: bool | None = None
     """Whether HAProxy ever chose a server (False) or had none to choose (True)."""
     haproxy_full: bool = False
-    unlogged: bool = False
+    unserved: bool = False
+    """HAProxy had not accepted it when the client gave up: no line, or one that begins later."""
     say: str
 
 
@@ -80,7 +82,7 @@ RULES: tuple[FailureRule, ...] = (
         cause=Cause.BACKLOG_WAIT,
         confidence=CERTAIN,
         reason="timeout",
-        unlogged=True,
+        unserved=True,
         haproxy_full=True,
         say="all slots were taken: the kernel accepted, HAProxy did not",
     ),
@@ -95,20 +97,24 @@ RULES: tuple[FailureRule, ...] = (
         confidence=LIKELY,
         reason="unfinished",
         haproxy_full=True,
-        unlogged=True,
+        unserved=True,
         say="still waiting when the drain began, all slots taken",
     ),
 )
 
 
 def attribute_failure(
-    row: FailureRow, record: LogRecord | None, full_s: Sequence[tuple[float, float]]
+    row: FailureRow,
+    record: LogRecord | None,
+    full_s: Sequence[tuple[float, float]],
+    started_unix_s: float,
 ) -> tuple[Cause, Confidence, str]:
     """Cause, confidence and one sentence. ``full_s`` are the spans in which HAProxy was full."""
     full = any(begin_s <= row.t_s and row.t_s - row.waited_s <= end_s for begin_s, end_s in full_s)
-    seen = f"{_seen(row)}{_logged(record)}"
+    served = record is not None and record.accept_unix_s < started_unix_s + row.t_s - _CLOCKS_AGREE_S
+    seen = f"{_seen(row)}{_logged(record)}" + ("" if served or record is None else ", accepted after that")
     for rule in RULES:
-        if _applies(rule, row, record, full):
+        if _applies(rule, row, record, full, served):
             return rule.cause, rule.confidence, f"{seen}; {rule.say}"
     if row.reason.isdigit():
         return Cause.REFUSED_STATUS, CERTAIN, seen
@@ -129,7 +135,7 @@ def full_times(folder: RunFolder) -> list[tuple[float, float]]:
     return spans
 
 
-def _applies(rule: FailureRule, row: FailureRow, record: LogRecord | None, full: bool) -> bool:
+def _applies(rule: FailureRule, row: FailureRow, record: LogRecord | None, full: bool, served: bool) -> bool:
     flags = record.termination[:2] if record is not None else ""
     untried = record is not None and record.server.endswith(_NEVER_TRIED)
     return (
@@ -138,7 +144,7 @@ def _applies(rule: FailureRule, row: FailureRow, record: LogRecord | None, full:
         and (not rule.flags or flags == rule.flags)
         and (rule.unconnected is None or untried is rule.unconnected)
         and (not rule.haproxy_full or full)
-        and (not rule.unlogged or record is None)
+        and (not rule.unserved or not served)
     )
 
 

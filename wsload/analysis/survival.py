@@ -9,6 +9,7 @@ Statistical Analysis of Failure Time Data", 1980 (the band).
 
 import csv
 from array import array
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from operator import itemgetter
@@ -94,11 +95,11 @@ def curves(folder: RunFolder) -> dict[str, dict[str, SurvivalCurve]]:
     ``idle`` is each tunnel's last silence, both ways, at its end. Where the plan closed it, the silence
     before our close frame is taken from what arrived: too long where a client talks to a silent backend.
     """
-    observed: dict[str, _Observed] = {cohort: _Observed() for cohort in folder.info.cohorts}
+    observed = defaultdict(_Observed, {cohort: _Observed() for cohort in folder.info.cohorts})
     for cohort, t_s, age_s, idle_rx_s, idle_tx_s, cause in _cells(folder):
         if not age_s:  # nobody saw it end
             continue
-        seen = observed.setdefault(cohort, _Observed())
+        seen = observed[cohort]
         is_end = cause != Cause.PLANNED
         seen.age_s.append(float(age_s))
         seen.age_ended.append(is_end)

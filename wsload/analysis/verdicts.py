@@ -23,7 +23,7 @@ from wsload.record import layout
 from wsload.record.backend_log import BackendEnd as BackendLine
 from wsload.record.backend_log import EndedBy
 from wsload.record.layout import Attribution, Completeness
-from wsload.record.outcome import Cause, Confidence, Wire
+from wsload.record.outcome import Cause, Confidence, PlanAct, Wire
 from wsload.record.snapshot import Disconnect
 from wsload.units import NS_PER_S
 
@@ -31,6 +31,8 @@ UNEXPLAINED = frozenset({Cause.PEER_FIN, Cause.PEER_RESET, Cause.UNKNOWN})
 _PROCESS_END_S = 1.0
 """How near a tunnel's end lies to the end of HAProxy's process for the one to explain the other."""
 _MAX_HANDSHAKE_S = 3600.0
+_CLOCKS_AGREE_S = 0.02
+"""HAProxy's milliseconds, our anchor between wall clock and monotonic clock, and a busy moment."""
 
 
 class RunVerdicts:
@@ -79,7 +81,9 @@ class RunVerdicts:
         full = handshakes.full_times(self._folder)
         for row in self._folder.iter_failures():
             record, _ = self._joiner.find(row.local_ip, row.local_port or 0, row.t_s - row.waited_s, row.t_s)
-            cause, confidence, words = handshakes.attribute_failure(row, record, full)
+            cause, confidence, words = handshakes.attribute_failure(
+                row, record, full, self._folder.info.started_unix_s
+            )
             self._ended += record is not None
             self._handshake_causes[cause] += 1
             yield _as_written(row) | {"cause": cause, "confidence": confidence, "evidence": words}
@@ -114,14 +118,23 @@ class RunVerdicts:
         began_s = max(opened_s - _MAX_HANDSHAKE_S, -1.0)
         record, line = self._joiner.find(row.local_ip, row.local_port or 0, began_s, opened_s)
         self._ended += bool(row.local_port)
+        disconnect = _disconnect(row)
+        if record is not None and row.plan is PlanAct.CLOSE and self._ended_before(record, row):
+            disconnect = msgspec.structs.replace(disconnect, plan=PlanAct.STALL)
         return Evidence(
-            disconnect=_disconnect(row),
+            disconnect=disconnect,
             timers_ms=self._timers_ms,
             log=_haproxy_end(record) if record is not None else None,
             backend=_backend_end(line) if line is not None else None,
             log_is_lost=self._log_file is not None and record is None and row.wire is not Wire.UNSEEN,
             haproxy_ended=any(abs(row.t_s - end_s) <= _PROCESS_END_S for end_s in self._haproxy_ends_s),
         )
+
+    def _ended_before(self, record: LogRecord, row: DisconnectRow) -> bool:
+        """Whether HAProxy had ended it when the plan closed it: only a client that was not reading can have
+        missed that."""
+        closed_unix_s = self._folder.info.started_unix_s + row.t_s - (row.idle_tx_s or 0.0)
+        return record.end_unix_s < closed_unix_s - _CLOCKS_AGREE_S
 
     def _findings(self) -> list[str]:
         together: dict[str, list[Sequence[float]]] = {}

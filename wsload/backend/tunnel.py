@@ -15,10 +15,13 @@ from wsload.backend.behaviour import (
 )
 from wsload.backend.connection import Connection
 from wsload.backend.frames import FrameReader, apply_mask
+from wsload.units import NS_PER_US
 
 if TYPE_CHECKING:
     from wsload.backend.server import Server
 
+_PORT_BITS = 16
+_PORT_MASK = (1 << _PORT_BITS) - 1
 _MAX_PUSHES_AT_ONCE = 1000
 _PUSH_BACKLOG_BYTES = 64 * 1024
 
@@ -26,16 +29,7 @@ _PUSH_BACKLOG_BYTES = 64 * 1024
 class Tunnel(Connection):
     """An upgraded connection. It keeps a FrameReader only while a frame or message is incomplete."""
 
-    __slots__ = (
-        "_reader",
-        "heard_ns",
-        "look_ns",
-        "opened_ns",
-        "peer_ip",
-        "peer_port",
-        "push_due_ns",
-        "sent_ns",
-    )
+    __slots__ = ("_opened_us_and_port", "_reader", "heard_ns", "look_ns", "peer_ip", "push_due_ns", "sent_ns")
 
     look_ns: int
     """When the server will see whether the client was silent for too long. Set where the idle close is on."""
@@ -45,10 +39,21 @@ class Tunnel(Connection):
     def __init__(self, server: "Server", transport: asyncio.Transport, ip: str, port: int) -> None:
         super().__init__(server, transport)
         self._reader: FrameReader | None = None
-        self.peer_ip, self.peer_port = ip, port
-        # Last byte from and to the client, the closing handshake's aside. One int for all three here, and
-        # for both with an echo: an int takes 32 bytes.
-        self.opened_ns = self.heard_ns = self.sent_ns = monotonic_ns()
+        # Last byte from and to the client, the closing handshake's aside.
+        self.heard_ns = self.sent_ns = monotonic_ns()
+        self.peer_ip = ip
+        # An int takes 32 bytes, and so do two that fit into 60 bits together.
+        self._opened_us_and_port = self.heard_ns // NS_PER_US << _PORT_BITS | port
+
+    @property
+    def opened_ns(self) -> int:
+        """When the 101 was sent, in whole microseconds."""
+        return (self._opened_us_and_port >> _PORT_BITS) * NS_PER_US
+
+    @property
+    def peer_port(self) -> int:
+        """The client's, or HAProxy's."""
+        return self._opened_us_and_port & _PORT_MASK
 
     def data_received(self, data: bytes) -> None:
         """Answer each frame that is whole."""

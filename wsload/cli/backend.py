@@ -22,7 +22,9 @@ _WATCH_PERIOD_S = 0.5
     "--listen", default="127.0.0.1:8080", show_default=True, metavar="IP:PORT", help="Port 0: a free one."
 )
 @click.option("--processes", type=click.IntRange(1), default=1, show_default=True)
-@click.option("--reply", type=click.Choice([reply.value for reply in Reply]), default="echo", show_default=True)
+@click.option(
+    "--reply", type=click.Choice([reply.value for reply in Reply]), default="echo", show_default=True
+)
 @click.option(
     "--push-rate", default="1/s", show_default=True, help="Messages to each tunnel, with --reply push."
 )

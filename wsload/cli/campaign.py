@@ -41,32 +41,26 @@ def command(
     planned = cells(campaign)
 
     from wsload.campaign.runner import run_campaign
-    from wsload.record import layout
 
     with live_view(quiet=quiet or as_json) as live:
         show, tell = (live.show, _teller(live)) if live else (None, None)
         result = asyncio.run(run_campaign(campaign, planned, out, show, tell))
     for failure in result.failures:
         click.echo(f"wsload: {failure.cell.folder}: {failure.error}", err=True)
-    has_results = any((result.folder / cell.folder / layout.SUMMARY).is_file() for cell in planned)
-    if plots and has_results:
-        with views.until_interrupted(result.folder):
-            views.write_campaign_views(result.folder)
-    if as_json:
-        views.print_campaign_json(result.folder)
-    elif not quiet:
-        views.print_campaign(result.folder)
+    views.show_campaign(result.folder, as_json=as_json, quiet=quiet, plots=plots)
     sys.exit(result.exit_code)
 
 
 def _teller(live: "LiveView") -> "Callable[[Cell, RunResult | WsloadError], None]":
     """One line above the live view for each cell that has run."""
+    from wsload.record.outcome import Validity
 
     def tell(cell: "Cell", outcome: "RunResult | WsloadError") -> None:
         if isinstance(outcome, Exception):
             live.say(f"✗ {cell.folder}: {outcome}")
             return
         tunnels, verdict = outcome.summary.tunnels, outcome.summary.verdict
-        live.say(f"✓ {cell.folder}: held {tunnels.held:,} of {tunnels.planned:,}, {verdict.validity}")
+        mark = "✓" if verdict.validity == Validity.VALID else "!"
+        live.say(f"{mark} {cell.folder}: held {tunnels.held:,} of {tunnels.planned:,}, {verdict.validity}")
 
     return tell

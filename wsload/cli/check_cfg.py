@@ -1,5 +1,6 @@
 """``wsload check --haproxy-cfg FILE``: HAProxy's own check of a file, then what in it hurts WebSockets."""
 
+import os
 import subprocess
 import textwrap
 from pathlib import Path
@@ -9,6 +10,7 @@ from wsload.errors import ExitCode, HaproxyError
 from wsload.haproxy.cfg_findings import Finding, Severity, find, haproxy_findings, merged
 from wsload.haproxy.cfg_reader import read_config
 from wsload.haproxy.process import find_binary, version
+from wsload.plan.preflight import read_machine
 
 _CHECK_TIMEOUT_S = 20.0
 _INDENT = "    "
@@ -21,10 +23,6 @@ def check_cfg(path: Path, binary: str = "haproxy") -> ExitCode:
     rejected file is read on all the same: users, certificates and sockets may exist only where it belongs.
     Raises HaproxyError if the file cannot be read, or there is no such program.
     """
-    import os
-
-    from wsload.plan.preflight import read_machine
-
     text = _text(path)
     program = _program(binary)
     release = version(program)
@@ -58,7 +56,8 @@ def describe(finding: Finding, path: Path, width: int) -> str:
         elif fix.replaces:
             lines.append(f"{_INDENT}write instead: {written}")
         else:
-            lines.append(f"{_INDENT}write in {fix.place}{f' (line {fix.at})' if fix.at else ''}: {written}")
+            where = f"below line {fix.at}, in {fix.place}" if fix.at else fix.place
+            lines.append(f"{_INDENT}write {where}: {written}")
     return "\n".join(lines)
 
 
@@ -74,7 +73,7 @@ def _conclusion(path: Path, release: str, status: int, findings: list[Finding]) 
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8", errors="surrogateescape")
+        return path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         raise HaproxyError(
             f"--haproxy-cfg: {path}: cannot be read: {error.strerror}; name a haproxy.cfg"
@@ -92,7 +91,7 @@ def _program(binary: str) -> str:
 
 
 def _asked(program: str, path: Path) -> tuple[int, str]:
-    """Exit status and words of ``haproxy -c -V``; unlike ``check_config`` it keeps warnings."""
+    """Exit status and words of ``haproxy -c -V``; stdout says no more than that all is well, or is not."""
     try:
         done = subprocess.run(
             [program, "-c", "-V", "-f", str(path)],
@@ -104,4 +103,5 @@ def _asked(program: str, path: Path) -> tuple[int, str]:
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise HaproxyError(f"--haproxy-binary: {program} cannot be run: {error}; name another") from error
-    return done.returncode, done.stderr + done.stdout
+    speaks = done.returncode == 0 or "[ALERT]" in done.stderr
+    return done.returncode, done.stderr if speaks else done.stderr + done.stdout

@@ -18,21 +18,9 @@ def command(folder: Path, as_json: bool, quiet: bool, plots: bool) -> None:
     from wsload.record import layout
 
     if (folder / layout.CAPACITY).is_file():
-        if plots:
-            with views.until_interrupted(folder):
-                views.write_campaign_views(folder)
-        if as_json:
-            views.print_campaign_json(folder)
-        elif not quiet:
-            views.print_campaign(folder)
+        views.show_campaign(folder, as_json=as_json, quiet=quiet, plots=plots)
         return
     from wsload.run.session import finish, stored_profile
 
     summary = finish(folder, stored_profile(folder)).summary
-    if as_json:
-        views.print_json(summary)
-    elif not quiet:
-        views.print_summary(summary, folder)
-    if plots:
-        with views.until_interrupted(folder):
-            views.write_views(folder, summary)
+    views.show_run(folder, summary, as_json=as_json, quiet=quiet, plots=plots)

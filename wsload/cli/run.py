@@ -31,11 +31,5 @@ def command(
 
     with live_view(quiet=quiet or as_json) as live:
         result = asyncio.run(run(loaded, out, live.show if live else None))
-    if as_json:
-        views.print_json(result.summary)
-    elif not quiet:
-        views.print_summary(result.summary, result.folder)
-    if plots:
-        with views.until_interrupted(result.folder):
-            views.write_views(result.folder, result.summary)
+    views.show_run(result.folder, result.summary, as_json=as_json, quiet=quiet, plots=plots)
     sys.exit(result.exit_code)

@@ -15,6 +15,7 @@ import click
 
 from wsload.children import die_with_parent
 from wsload.errors import FolderError, InterruptedRunError
+from wsload.record import layout
 
 if TYPE_CHECKING:
     from wsload.record.layout import Summary
@@ -35,7 +36,7 @@ def say(text: str, *, colour: bool | None = None) -> None:
 
 
 @contextlib.contextmanager
-def until_interrupted(folder: Path) -> Iterator[None]:
+def _until_interrupted(folder: Path) -> Iterator[None]:
     """Says, when a signal ends the making of plots, how to make them later."""
     try:
         yield
@@ -43,6 +44,30 @@ def until_interrupted(folder: Path) -> Iterator[None]:
         raise InterruptedRunError(
             f"interrupted while plots were drawn; the results are saved, go on with: wsload report {folder}"
         ) from None
+
+
+def show_run(folder: Path, summary: "Summary", *, as_json: bool, quiet: bool, plots: bool) -> None:
+    """A run's text or JSON, then its plots and page: who reads need not wait for the drawing."""
+    if as_json:
+        print_json(summary)
+    elif not quiet:
+        print_summary(summary, folder)
+    if plots:
+        with _until_interrupted(folder):
+            write_views(folder, summary)
+
+
+def show_campaign(folder: Path, *, as_json: bool, quiet: bool, plots: bool) -> None:
+    """The same of a campaign."""
+    if as_json:
+        print_campaign_json(folder)
+    elif not quiet:
+        print_campaign(folder)
+    if plots and any(folder.glob(f"*/{layout.SUMMARY}")):
+        with _until_interrupted(folder):
+            write_campaign_views(folder)
+        if not (as_json or quiet):
+            say(f"picture: {folder / layout.PLOTS / 'capacity.png'}")
 
 
 def write_views(folder: Path, summary: "Summary") -> None:
@@ -62,7 +87,6 @@ def write_views(folder: Path, summary: "Summary") -> None:
 def write_campaign_views(folder: Path) -> None:
     """A campaign's plots and page, and those of its runs. Raises FolderError if they cannot be written."""
     from wsload.analysis.campaign import read_campaign
-    from wsload.record import layout
     from wsload.report.campaign_plots import write_campaign_plots
     from wsload.report.html import write_campaign_html
 
@@ -77,6 +101,10 @@ def write_campaign_views(folder: Path) -> None:
         )
         try:
             list(pool.map(_write_stored_views, fresh))
+        except BaseException:
+            for process in multiprocessing.active_children():
+                process.kill()  # or it would draw to its picture's end first
+            raise
         finally:
             pool.shutdown(cancel_futures=True)
         write_campaign_plots(results, info, folder / layout.PLOTS)
@@ -117,14 +145,11 @@ def print_json(summary: "Summary") -> None:
 def print_campaign(folder: Path) -> None:
     """The table at a campaign's end, on stdout."""
     from wsload.analysis.folder import read_capacity
-    from wsload.record import layout
     from wsload.report.text import campaign_table
 
     colour = sys.stdout.isatty()
-    picture = folder / layout.PLOTS / "capacity.png"
-    lines = [campaign_table(read_capacity(folder), color=colour, width=text_width())]
-    lines += [f"picture: {picture}"] if picture.exists() else []
-    say("\n".join([*lines, f"results in {folder}"]), colour=colour)
+    table = campaign_table(read_capacity(folder), color=colour, width=text_width())
+    say(f"{table}\nresults in {folder}", colour=colour)
 
 
 def print_campaign_json(folder: Path) -> None:

@@ -181,6 +181,14 @@ class Ghost(_Turning):
             self.recorder.count(due_ns, "ghost_stand_in")
 
 
+class Reset(_Turning):
+    """Resets its connection, as a client does that is killed with data unread."""
+
+    def turn(self, tunnel: "Tunnel", due_ns: int) -> None:
+        """Send RST."""
+        tunnel.reset()
+
+
 TRAFFIC: dict[Traffic, type[CohortTraffic]] = {
     Traffic.IDLE: Idle,
     Traffic.CHATTY: Chatty,
@@ -188,4 +196,5 @@ TRAFFIC: dict[Traffic, type[CohortTraffic]] = {
     Traffic.HALF_CLOSED: HalfClosed,
     Traffic.STALLED: Stalled,
     Traffic.GHOST: Ghost,
+    Traffic.RESET: Reset,
 }

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from enum import IntEnum
+from struct import pack
 from time import monotonic_ns
 from typing import TYPE_CHECKING, cast
 
@@ -51,6 +52,8 @@ class Extra(msgspec.Struct, gc=False):
 
 
 _BINARY_FINAL = 0x82
+_LINGER_NOT = pack("ii", 1, 0)
+"""struct linger: on, for 0 s: close() sends RST (socket(7))."""
 _TCP_REPAIR = 19
 """linux/tcp.h; the socket module does not name it."""
 
@@ -197,6 +200,14 @@ class Tunnel(asyncio.Protocol):
         self.plan = PlanAct.VANISH
         self.abort(Wire.VANISHED)
         return True
+
+    def reset(self) -> None:
+        """Send RST."""
+        if self.state is State.OPEN:
+            self.plan = PlanAct.RESET
+            sock = self.transport.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
+            self.abort(Wire.RST)
 
     def abort(self, wire: Wire) -> None:
         """Give up on it; ``wire`` is what goes on record."""

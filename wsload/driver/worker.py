@@ -27,7 +27,7 @@ from wsload.wire.reference import HandshakeJudge
 
 _UPGRADES_PER_ENDPOINT = 64
 """Prebuilt requests, each with a nonce of its own, that tunnels take in turn."""
-_PLANNED_ENDS = (PlanAct.CLOSE, PlanAct.HALF_CLOSE, PlanAct.VANISH)
+_PLANNED_ENDS = (PlanAct.CLOSE, PlanAct.HALF_CLOSE, PlanAct.VANISH, PlanAct.RESET)
 """After these an end is what the plan asked for."""
 _CLOSING_SHARE = 0.6
 """The part of the drain over which closings are spread; the rest waits for their answers."""

@@ -1,7 +1,7 @@
 """What in a ``haproxy.cfg`` hurts WebSocket tunnels, and what to write instead. Pure.
 
-What each finding says was seen on HAProxy 2.6.12, 3.0.11 and 3.2.26 in clear text (haproxy-facts.md), or else is
-the configuration manual's.
+What each finding says was seen on HAProxy 2.6.12, 3.0.11 and 3.2.26 in clear text (haproxy-facts.md), or else
+is the configuration manual's.
 """
 
 import re
@@ -30,6 +30,9 @@ from wsload.units import NS_PER_MS, NS_PER_S, format_count
 TUNNEL_LINE = "timeout tunnel 1h"
 """The manual's own example."""
 
+FIN_LINE = "timeout server-fin 30s"
+DOWN_LINE = "default-server on-marked-down shutdown-sessions"
+
 _LONGEST_NS = 2_147_483_647 * NS_PER_MS
 _LONG_NS = 12 * 3600 * NS_PER_S
 _TOO_SHORT_NS = {"tunnel": 60 * NS_PER_S, "client": NS_PER_S, "server": NS_PER_S}
@@ -39,12 +42,15 @@ _TOO_SHORT_ELSE_NS = 100 * NS_PER_MS
 _ALERT = re.compile(
     r"\[(ALERT|WARNING)\]\s+\(\d+\) : (?:config : )?(?:parsing \[.*?:(\d+)\]\s*: )?(.*)", re.DOTALL
 )
+_ABSENT = re.compile(
+    r"cannot find (?:user|group) id|No such file|unable to (?:stat|load|open)|failed to open|not resolve"
+)
 _BOILERPLATE = ("Error(s) found in configuration file", "Fatal errors found in configuration")
 _NAMES_SHOWN = 4
 
 
 class Severity(StrEnum):
-    """HARMFUL breaks tunnels, or HAProxy rejects it; RISKY does so under load or in time; HINT is good to know."""
+    """HARMFUL breaks tunnels, or HAProxy rejects it; RISKY does so under load or in time."""
 
     HARMFUL = "harmful"
     RISKY = "risky"
@@ -101,12 +107,15 @@ def haproxy_findings(status: int, words: str) -> list[Finding]:
         if match is None or any(phrase in match[3] for phrase in _BOILERPLATE):
             continue
         rejects = match[1] == "ALERT"
+        effect = " ".join(match[3].split())
+        if _ABSENT.search(effect):
+            effect += " (It may be there on the machine where HAProxy runs.)"
         found.append(
             Finding(
                 line=int(match[2] or 0),
                 severity=Severity.HARMFUL if rejects else Severity.RISKY,
                 title="HAProxy rejects it" if rejects else "HAProxy warns",
-                effect=" ".join(match[3].split()),
+                effect=effect,
             )
         )
     if status != 0 and not any(finding.severity is Severity.HARMFUL for finding in found):
@@ -116,7 +125,7 @@ def haproxy_findings(status: int, words: str) -> list[Finding]:
 
 
 def merged(haproxys: Iterable[Finding], ours: Iterable[Finding]) -> list[Finding]:
-    """Both by line; HAProxy's warning about a tunnel timer in a frontend goes, ours says what to do as well."""
+    """Both by line; where ours says the same as HAProxy's warning and what to do, the warning goes."""
     own = list(ours)
     explained = {finding.line for finding in own if finding.title == _TUNNEL_IN_FRONTEND}
     kept = [
@@ -158,7 +167,7 @@ def _in_force(timer: Timeout | None) -> bool:
 def _idle_end(route: Route) -> _IdleEnd:
     """Which timer ends an idle tunnel of a route whose backend has no tunnel timer.
 
-    Seen on all three versions: at the smaller of client and server; the client's goes first if they are equal.
+    Seen on all three versions: the smaller of client and server; the client's, if they are equal.
     """
     client, server = route.frontend.timeouts.get("client"), route.backend.timeouts.get("server")
     timers = [
@@ -181,10 +190,10 @@ def _idle_end(route: Route) -> _IdleEnd:
 
 
 def _tunnel_timer(route: Route, about: _About) -> Timeout | Line | None:
-    """What sets a route's tunnel timer: a rule before the backend's setting; None or a 0 where nothing does."""
+    """What sets a route's tunnel timer: a rule goes before the backend's setting, which may be 0."""
     rules = list(route.backend.tunnel_rules)
     if about.release < (3, 2) and route.frontend is not route.backend:
-        rules += route.frontend.tunnel_rules  # kept when the request goes on to a backend, until 3.2
+        rules = [*route.frontend.tunnel_rules, *rules]  # a listen's are kept on the way, until 3.2
     covering = [rule for rule in rules if _always_for_tunnels(rule, route)]
     return covering[-1] if covering else route.backend.timeouts.get("tunnel")
 
@@ -199,37 +208,39 @@ def _is_unconditional(rule: Line) -> bool:
 
 def _no_tunnel(about: _About) -> Iterator[Finding]:
     """No ``timeout tunnel``, or one of 0: backends that share the reason and the remedy make one finding."""
-    groups: dict[tuple[object, ...], list[Route]] = {}
-    for route in about.routes:
+    groups: dict[tuple[int, int, str, bool, str], list[Route]] = {}
+    for route in about.config.routes:
         timer = _tunnel_timer(route, about)
-        if timer is None or (isinstance(timer, Timeout) and timer.ns == 0):
+        is_zero = isinstance(timer, Timeout) and not _in_force(timer)
+        if is_zero or (timer is None and route in about.routes):
             home = route.backend.parent or route.backend
-            zero = timer.line.number if timer is not None and isinstance(timer, Timeout) else 0
+            zero = timer.line.number if isinstance(timer, Timeout) else 0
             key = (zero, home.line, route.backend.mode, route.websocket, _idle_end(route).words)
             groups.setdefault(key, []).append(route)
-    for (zero, *_), routes in groups.items():
-        yield _no_tunnel_finding(routes, int(str(zero)))
+    for routes in groups.values():
+        yield _no_tunnel_finding(routes)
 
 
-def _no_tunnel_finding(routes: list[Route], zero: int) -> Finding:
+def _no_tunnel_finding(routes: list[Route]) -> Finding:
     first = routes[0]
     backends = list({route.backend.line: route.backend for route in routes}.values())
-    home = first.backend if len(backends) == 1 or first.backend.parent is None else first.backend.parent
-    unsure = (
-        ""
-        if first.websocket
-        else f" No rule tells which route carries WebSockets, so every mode-{first.backend.mode} one counts."
-    )
+    mode, zero, home = first.backend.mode, first.backend.timeouts.get("tunnel"), _home(backends)
+    effect = _idle_end(first).words
+    if zero is not None:
+        effect = f"0 switches it off, silently. {effect}"
+    if not first.websocket and zero is None:
+        effect += f" No rule tells which route carries WebSockets, so every mode-{mode} one counts."
     names = _names([backend.label for backend in backends])
-    title = f"`timeout tunnel 0` is no timer: {names}" if zero else f"no `timeout tunnel`: {names}"
-    lead = "0 switches it off, silently. " if zero else ""
-    is_risky_only = first.backend.mode == "tcp" and not first.websocket
     return Finding(
-        line=zero or home.line,
-        severity=Severity.RISKY if is_risky_only else Severity.HARMFUL,
-        title=title,
-        effect=lead + _idle_end(first).words + unsure,
-        fix=_instead(zero, TUNNEL_LINE, home.label) if zero else _below(home, TUNNEL_LINE),
+        line=home.line if zero is None else zero.line.number,
+        severity=Severity.HARMFUL
+        if mode == "http" or first.websocket or zero is not None
+        else Severity.RISKY,
+        title=f"no `timeout tunnel`: {names}" if zero is None else f"`timeout tunnel {zero.text}`: {names}",
+        effect=effect,
+        fix=_below(home, TUNNEL_LINE)
+        if zero is None
+        else _instead(zero.line.number, TUNNEL_LINE, zero.line.section),
     )
 
 
@@ -257,45 +268,34 @@ def _client_and_server_differ(about: _About) -> Iterator[Finding]:
             title=f"`timeout {longer.name} {longer.text}` does not keep tunnels",
             effect=f"`timeout {shorter.name} {shorter.text}` of line {shorter.line.number} ends an idle one "
             f"first, as there is no `timeout tunnel`.{late}",
-            fix=_below(route.backend, TUNNEL_LINE),
+            fix=_below(route.backend.parent or route.backend, TUNNEL_LINE),
         )
 
 
 def _bare_numbers(about: _About) -> Iterator[Finding]:
     """A time without a unit is milliseconds, and passes HAProxy's check."""
-    for section in about.config.sections:
-        if section.kind is SectionKind.OTHER:
-            continue
+    for section in about.config.of(SectionKind.GLOBAL, SectionKind.DEFAULTS, *FRONT_KINDS, *BACK_KINDS):
         for line in section.own_lines:
-            at = _time_at(line)
-            if (
-                at is None
-                or len(line.words) <= at
-                or not line.words[at].isdecimal()
-                or not int(line.words[at])
-            ):
+            name, text = _name_and_time(line.words)
+            if not text.isdecimal() or not int(text):
                 continue
-            text, name = line.words[at], line.words[at - 1]
             ns = int(text) * NS_PER_MS
             short = ns < _TOO_SHORT_NS.get(name, _TOO_SHORT_ELSE_NS)
             meant = haproxy_time(int(text) * NS_PER_S if short else ns)
-            fixed = " ".join((*line.words[:at], meant, *line.words[at + 1 :]))
             yield Finding(
                 line=line.number,
                 severity=Severity.HARMFUL if short else Severity.HINT,
-                title=f"a bare number: `{' '.join(line.words[: at + 1])}`",
+                title=f"a bare number: `{' '.join(line.text.split())}`",
                 effect=f"It is milliseconds: {haproxy_time(ns)}." + (" Seconds were meant?" if short else ""),
-                fix=_instead(line.number, fixed, section.label),
+                fix=_instead(line.number, line.text.replace(text, meant, 1), section.label),
             )
 
 
-def _time_at(line: Line) -> int | None:
-    """Which word of a line is a time."""
-    if line.words[0] == "timeout":
-        return 2
-    if line.words[0] == "hard-stop-after":
-        return 1
-    return 3 if line.words[1:2] == ("set-timeout",) else None
+def _name_and_time(words: tuple[str, ...]) -> tuple[str, str]:
+    """Which timer a line sets, and to what; empty where it sets none."""
+    at = 2 if words[0] == "timeout" else 3 if words[1:2] == ("set-timeout",) else 1
+    is_timer = words[0] in ("timeout", "hard-stop-after") or at == 3
+    return (words[at - 1], words[at]) if is_timer and len(words) > at else ("", "")
 
 
 def _tunnel_in_frontend(about: _About) -> Iterator[Finding]:
@@ -306,8 +306,8 @@ def _tunnel_in_frontend(about: _About) -> Iterator[Finding]:
                     line=line.number,
                     severity=Severity.RISKY,
                     title=_TUNNEL_IN_FRONTEND,
-                    effect="HAProxy ignores it there, with a warning: the backend's timer counts. Move the line "
-                    "to the backend, or to the `defaults` that the backend inherits from.",
+                    effect="HAProxy ignores it there, with a warning: the backend's timer counts. Move the "
+                    "line to the backend, or to the `defaults` that the backend inherits from.",
                     fix=_instead(line.number, None, section.label),
                 )
 
@@ -340,8 +340,8 @@ def _long_tunnels(about: _About) -> Iterator[Finding]:
                 line=timer.line.number,
                 severity=Severity.RISKY,
                 title=f"`timeout tunnel {timer.text}` and no keepalive",
-                effect=f"A client that vanishes without a FIN keeps its slot for {timer.text}, unless the backend "
-                f"pings. TCP keepalives find it within minutes. They do not refresh the timer.",
+                effect=f"A client that vanishes without a FIN keeps its slot for {timer.text}, unless the "
+                "backend pings. TCP keepalives find it within minutes; they do not refresh the timer.",
                 fix=_below(route.frontend, "option clitcpka", "clitcpka-idle 60s", "clitcpka-intvl 20s"),
             )
 
@@ -352,20 +352,22 @@ def _has_keepalive(frontend: Section) -> bool:
 
 
 def _independent_streams(about: _About) -> Iterator[Finding]:
-    found: dict[int, tuple[Line, set[str]]] = {}
+    cuts: dict[int, set[str]] = {}
+    places: dict[int, str] = {}
     for route in about.routes:
-        for section, words in ((route.frontend, _SERVER_PUSHES), (route.backend, _CLIENT_SENDS)):
+        for section, cut in ((route.frontend, _SERVER_PUSHES), (route.backend, _CLIENT_SENDS)):
             line = section.option("independent-streams")
             if line is not None:
-                found.setdefault(line.number, (line, set()))[1].add(words)
-    for line, words in found.values():
+                cuts.setdefault(line.number, set()).add(cut)
+                places[line.number] = line.section
+    for number, when in cuts.items():
         yield Finding(
-            line=line.number,
+            line=number,
             severity=Severity.HARMFUL,
             title="`option independent-streams`",
-            effect="Bytes in one direction no longer refresh the other's timer: a tunnel is cut in the midst of "
-            f"traffic when {' or when '.join(sorted(words))}.",
-            fix=_instead(line.number, None, line.section),
+            effect="Bytes in one direction no longer refresh the other's timer: a tunnel is cut in the midst "
+            f"of traffic when {' or when '.join(sorted(when))}.",
+            fix=_instead(number, None, places[number]),
         )
 
 
@@ -373,89 +375,110 @@ _SERVER_PUSHES = "its server pushes and its client is silent (cD)"
 _CLIENT_SENDS = "its client sends and its server is silent (sD)"
 
 
-def _descriptors(about: _About) -> Iterator[Finding]:
-    """The process's maxconn against what its descriptors carry: two for each connection, and a few."""
-    config, limit = about.config, about.nofile_hard
-    setting, home = config.global_line("maxconn"), _global(config)
-    maxconn = number_after(setting.words, "maxconn") if setting is not None else None
-    if setting is None or not maxconn:
-        own_limit = config.global_line("fd-hard-limit")
-        if own_limit is not None:
-            limit = min(limit, number_after(own_limit.words, "fd-hard-limit") or limit)
-        carried = max(limit - HAPROXY_DESCRIPTORS, 0) // 2
-        yield Finding(
-            line=home.line if home is not None else 0,
-            severity=Severity.RISKY,
-            title="no `maxconn` in `global`",
-            effect="The descriptor limit of whoever starts HAProxy decides how many connections it takes: with "
-            f"{format_count(limit)}, about {format_count(carried)}. A tunnel needs two descriptors.",
-            fix=_below(home, f"maxconn {carried // 100 * 100 or carried}"),
-        )
+def _no_maxconn(about: _About) -> Iterator[Finding]:
+    if _maxconn(about.config) is not None:
         return
-    needed = 2 * maxconn + HAPROXY_DESCRIPTORS
+    config, limit = about.config, about.nofile_hard
+    bound = config.global_line("fd-hard-limit")
+    if bound is not None:
+        limit = min(limit, number_after(bound.words, "fd-hard-limit") or limit)
+    carried, home = _connections(limit), _global(config)
+    yield Finding(
+        line=home.line if home is not None else 0,
+        severity=Severity.RISKY,
+        title="no `maxconn` in `global`",
+        effect="The descriptor limit of whoever starts HAProxy decides how many connections it takes: with "
+        f"{format_count(limit)} about {format_count(carried)}, as each takes two.",
+        fix=_below(home, f"maxconn {_rounded(carried)}"),
+    )
+
+
+def _descriptors(about: _About) -> Iterator[Finding]:
+    """The process's maxconn against what its descriptors carry; ``haproxy -c`` sees nothing of it."""
+    setting = _maxconn(about.config)
+    if setting is None:
+        return
+    maxconn, line = setting
+    needed, limit = 2 * maxconn + HAPROXY_DESCRIPTORS, about.nofile_hard
     for keyword, consequence in (
-        ("ulimit-n", "HAProxy starts, and at {carried} connections it has no descriptors left"),
-        ("fd-hard-limit", "HAProxy does not start: `Cannot raise FD limit`"),
+        ("ulimit-n", "HAProxy starts, and with {carried} connections its descriptors are used up."),
+        ("fd-hard-limit", "HAProxy passes its own check and does not start: `Cannot raise FD limit`."),
     ):
-        line = config.global_line(keyword)
-        has = number_after(line.words, keyword) if line is not None else None
-        if line is not None and has is not None and has < needed:
-            carried = format_count(max(has - HAPROXY_DESCRIPTORS, 0) // 2)
+        bound = about.config.global_line(keyword)
+        has = number_after(bound.words, keyword) if bound is not None else None
+        if bound is not None and has is not None and has < needed:
+            carried = format_count(_connections(has))
             yield Finding(
-                line=line.number,
+                line=bound.number,
                 severity=Severity.HARMFUL,
                 title=f"`{keyword} {has}` is too low for `maxconn {maxconn}`",
-                effect=f"{format_count(needed)} are needed. {consequence.format(carried=carried)}; its own check "
-                "does not see that.",
-                fix=_instead(line.number, f"{keyword} {needed}", line.section),
+                effect=f"{format_count(needed)} are needed. {consequence.format(carried=carried)}",
+                fix=_instead(bound.number, f"{keyword} {needed}", bound.section),
             )
     if limit < needed:
-        fits = max(limit - HAPROXY_DESCRIPTORS, 0) // 2
         yield Finding(
-            line=setting.number,
+            line=line.number,
             severity=Severity.RISKY,
             title=f"`maxconn {maxconn}` is more than this machine's descriptors",
-            effect=f"It needs {format_count(needed)}; the hard limit here is {format_count(limit)}. Where HAProxy "
-            "runs under this limit it does not start (`Cannot raise FD limit`); its own check does not see that. "
-            f"Raise the limit (systemd: LimitNOFILE={needed}), or lower maxconn.",
-            fix=_instead(setting.number, f"maxconn {fits // 100 * 100 or fits}", setting.section),
+            effect=f"It needs {format_count(needed)}; the hard limit is {format_count(limit)}. With that "
+            "HAProxy passes its own check and does not start (`Cannot raise FD limit`). Raise the limit "
+            f"(systemd: LimitNOFILE={needed}), or lower maxconn.",
+            fix=_instead(line.number, f"maxconn {_rounded(_connections(limit))}", line.section),
         )
-    for section in config.of(*FRONT_KINDS):
+
+
+def _frontend_maxconn(about: _About) -> Iterator[Finding]:
+    whole = _maxconn(about.config)
+    seen = set()
+    for section in about.config.of(*FRONT_KINDS):
         own = section.maxconn
-        if own is not None and own[0] > maxconn and own[1].section_line != setting.section_line:
-            yield Finding(
-                line=own[1].number,
-                severity=Severity.RISKY,
-                title=f"`maxconn {own[0]}` of {section.label} is over the process's {maxconn}",
-                effect=f"Beyond {format_count(maxconn)} connections nobody is served: TCP connects, then silence, "
-                "and no log line.",
-                fix=_instead(own[1].number, f"maxconn {maxconn}", own[1].section),
-            )
+        if whole is None or own is None or own[0] <= whole[0] or own[1].number in seen:
+            continue
+        seen.add(own[1].number)
+        yield Finding(
+            line=own[1].number,
+            severity=Severity.RISKY,
+            title=f"`maxconn {own[0]}` of {own[1].section} is over the process's {whole[0]}",
+            effect=f"Beyond {format_count(whole[0])} connections nobody is served: TCP connects, then comes "
+            "silence, and no log line.",
+            fix=_instead(own[1].number, f"maxconn {whole[0]}", own[1].section),
+        )
+
+
+def _maxconn(config: Config) -> tuple[int, Line] | None:
+    line = config.global_line("maxconn")
+    number = number_after(line.words, "maxconn") if line is not None else None
+    return (number, line) if line is not None and number else None
+
+
+def _connections(descriptors: int) -> int:
+    return max(descriptors - HAPROXY_DESCRIPTORS, 0) // 2
+
+
+def _rounded(connections: int) -> int:
+    return connections // 100 * 100 or max(connections, 1)
 
 
 def _half_closed(about: _About) -> Iterator[Finding]:
-    """No server-fin timer (the client has closed, the server has not); for TCP also no client-fin timer."""
-    for mode in ("http", "tcp"):
-        routes = [route for route in about.routes if route.backend.mode == mode]
-        lacking = [route for route in routes if "server-fin" not in route.backend.timeouts]
-        if not lacking:
-            continue
+    """No server-fin timer: nothing hurries a server whose client has closed."""
+    lacking = [section for section in _backends(about) if "server-fin" not in section.timeouts]
+    for home, sections in _by_home(lacking):
+        mode = sections[0].mode
         works = mode == "tcp" or about.release < (3, 0)
-        home = lacking[0].backend.parent or lacking[0].backend
         yield Finding(
             line=home.line,
             severity=Severity.RISKY if works else Severity.HINT,
-            title=f"no `timeout server-fin`: {_names([route.backend.label for route in lacking])}",
-            effect="A tunnel whose client has closed and whose server has not is held for the whole tunnel timeout. "
-            + (_FIN_WORKS if works else _FIN_IDLE.format(version=about.version)),
-            fix=_below(home, "timeout server-fin 30s") if works else None,
+            title=f"no `timeout server-fin`: {_names([section.label for section in sections])}",
+            effect="A tunnel whose client has closed and whose server has not is held for the whole tunnel "
+            "timeout. " + (_FIN_WORKS if works else _FIN_IDLE.format(version=about.version)),
+            fix=_below(home, FIN_LINE) if works else None,
         )
 
 
 _FIN_WORKS = "`timeout server-fin` ends it sooner; `timeout client-fin` alone does not."
 _FIN_IDLE = (
-    "On HAProxy {version} no setting shortens that: neither `server-fin` nor `client-fin` counts for an HTTP "
-    "tunnel since 3.0 (on 2.6 `server-fin` does). A shorter `timeout tunnel` and pings do."
+    "On HAProxy {version} neither `server-fin` nor `client-fin` shortens that for HTTP (on 2.6 `server-fin` "
+    "does): keep `timeout tunnel` short, and let clients or servers ping."
 )
 
 
@@ -466,8 +489,8 @@ def _reloads(about: _About) -> Iterator[Finding]:
             line=home.line if home is not None else 0,
             severity=Severity.RISKY,
             title="no `hard-stop-after`",
-            effect="After a reload the old process lives as long as its last tunnel, with its memory and descriptors; "
-            "frequent reloads pile them up. (`mworker-max-reloads` bounds their number, not their time.)",
+            effect="After a reload the old process lives as long as its last tunnel, with its memory and "
+            "descriptors; frequent reloads pile them up. `mworker-max-reloads` bounds only their number.",
             fix=_below(home, "hard-stop-after 1h"),
         )
 
@@ -498,12 +521,13 @@ def _set_timeouts(about: _About) -> Iterator[Finding]:
     for section in about.config.of(*FRONT_KINDS, *BACK_KINDS):
         rules = section.tunnel_rules
         last = next((rule for rule in reversed(rules) if _is_unconditional(rule)), None)
+        later = f"Line {last.number}" if last is not None else ""
         for rule in rules[: rules.index(last)] if last is not None else ():
             yield Finding(
                 line=rule.number,
                 severity=Severity.RISKY,
                 title=f"`{' '.join(rule.words[:4])}` never counts",
-                effect=f"Line {last.number if last else 0} comes later, always applies, and the last one wins.",
+                effect=f"{later} comes later, always applies, and the last one wins.",
                 fix=_instead(rule.number, None, rule.section),
             )
     for route in about.config.routes:
@@ -514,8 +538,8 @@ def _set_timeouts(about: _About) -> Iterator[Finding]:
                     line=rule.number,
                     severity=Severity.RISKY if lost else Severity.HINT,
                     title=f"`set-timeout tunnel` in a listen that passes on to {route.backend.label}",
-                    effect=f"Line {route.line} sends requests to another backend. HAProxy 3.2 forgets the timeout on the "
-                    f"way, 2.6 and 3.0 keep it; this one is {about.version}. Set it in the backend.",
+                    effect=f"Line {route.line} sends requests to another backend. HAProxy 3.2 forgets the "
+                    f"timeout on the way, 2.6 and 3.0 keep it; this is {about.version}.",
                     fix=_below(route.backend, " ".join(rule.words)),
                 )
 
@@ -532,15 +556,19 @@ def _chained_hops(about: _About) -> Iterator[Finding]:
             if ours is None or theirs is None or not ours.ns or not theirs.ns or ours.ns == theirs.ns:
                 continue
             shorter, longer = sorted((ours, theirs), key=lambda timer: timer.ns or 0)
+            remedy = (
+                _instead(shorter.line.number, f"timeout tunnel {longer.text}", shorter.line.section)
+                if shorter.name == "tunnel"
+                else None
+            )
             yield Finding(
-                line=longer.line.number,
+                line=shorter.line.number,
                 severity=Severity.RISKY,
-                title=f"chained: `timeout {longer.name} {longer.text}` is outlived by no tunnel",
-                effect=f"{outer.backend.label} leads to {inner.frontend.label}, and `timeout {shorter.name} "
-                f"{shorter.text}` of line {shorter.line.number} ends an idle tunnel first. Only that hop logs cD.",
-                fix=_instead(
-                    longer.line.number, f"timeout {longer.name} {shorter.text}", longer.line.section
-                ),
+                title=f"`timeout {shorter.name} {shorter.text}` is the shorter of two hops",
+                effect=f"{outer.backend.label} leads to {inner.frontend.label}: an idle tunnel ends here, "
+                f"and `timeout {longer.name} {longer.text}` of line {longer.line.number} never counts. Only "
+                "this hop logs cD or sD.",
+                fix=remedy,
             )
 
 
@@ -567,21 +595,25 @@ _ANY_ADDRESS = ("", "*", "0.0.0.0", "::", "[::]", "127.0.0.1", "localhost")
 
 
 def _health_checks(about: _About) -> Iterator[Finding]:
-    for section in _backends(about):
-        defaults = [word for line in section.starting("default-server") for word in line.words]
-        for server in section.servers:
-            words = (*defaults, *server.words)
-            if "check" in words and "shutdown-sessions" not in words:
-                yield Finding(
-                    line=server.number,
-                    severity=Severity.HINT,
-                    title="a server that is DOWN keeps its tunnels",
-                    effect="Checks stop new tunnels only. The open ones stay with the dead server until a timer ends "
-                    "them; with this they end at once, and clients reconnect elsewhere.",
-                    fix=_instead(
-                        server.number, f"{server.text} on-marked-down shutdown-sessions", section.label
-                    ),
-                )
+    careless = [section for section in _backends(about) if any(_keeps_tunnels(section))]
+    for home, sections in _by_home(careless):
+        yield Finding(
+            line=next(_keeps_tunnels(sections[0])).number,
+            severity=Severity.HINT,
+            title=f"a server that is DOWN keeps its tunnels: {_names([part.label for part in sections])}",
+            effect="Checks stop new tunnels only. The open ones stay with the dead server until a timer ends "
+            "them; with this they end at once, and clients reconnect elsewhere.",
+            fix=_below(home, DOWN_LINE),
+        )
+
+
+def _keeps_tunnels(section: Section) -> Iterator[Line]:
+    """Servers that are checked, and whose tunnels outlive a failed check."""
+    common = [word for line in section.starting("default-server") for word in line.words]
+    for server in section.servers:
+        words = (*common, *server.words)
+        if "check" in words and "shutdown-sessions" not in words:
+            yield server
 
 
 def _conditions(about: _About) -> Iterator[Finding]:
@@ -601,7 +633,9 @@ _CHECKS: tuple[Callable[[_About], Iterator[Finding]], ...] = (
     _tunnel_in_frontend,
     _long_tunnels,
     _independent_streams,
+    _no_maxconn,
     _descriptors,
+    _frontend_maxconn,
     _half_closed,
     _reloads,
     _server_queues,
@@ -617,6 +651,21 @@ def _backends(about: _About) -> list[Section]:
     return list({route.backend.line: route.backend for route in about.routes}.values())
 
 
+def _by_home(sections: Iterable[Section]) -> Iterator[tuple[Section, list[Section]]]:
+    """Sections of one mode that inherit from the same ``defaults``, and where to write a line for them."""
+    groups: dict[tuple[str, int], list[Section]] = {}
+    for section in sections:
+        groups.setdefault((section.mode, (section.parent or section).line), []).append(section)
+    for group in groups.values():
+        yield _home(group), group
+
+
+def _home(backends: list[Section]) -> Section:
+    """Where one line serves them all: in the only one, or in the ``defaults`` that they share."""
+    first = backends[0]
+    return first if len(backends) == 1 or first.parent is None else first.parent
+
+
 def _global(config: Config) -> Section | None:
     return next(iter(config.of(SectionKind.GLOBAL)), None)
 
@@ -624,7 +673,7 @@ def _global(config: Config) -> Section | None:
 def _below(section: Section | None, *lines: str) -> Fix:
     """Below a section's first line; without a section, in a new ``global`` at the file's start."""
     if section is None:
-        return Fix(at=0, lines=("global", *lines), replaces=False, place="a new section at the start")
+        return Fix(at=0, lines=("global", *lines), replaces=False, place="at the start")
     return Fix(at=section.line, lines=lines, replaces=False, place=section.label)
 
 

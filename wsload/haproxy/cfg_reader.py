@@ -78,11 +78,6 @@ class Timeout(msgspec.Struct, frozen=True, kw_only=True):
     inherited_from: str | None
     """The ``defaults`` it comes from; None if it stands in the section itself."""
 
-    @property
-    def has_unit(self) -> bool:
-        """A bare number counts milliseconds; zero needs no unit."""
-        return not self.text.isdecimal() or self.ns == 0
-
 
 class Section(msgspec.Struct, frozen=True, kw_only=True):
     """One section with all that applies in it; of a repeated setting the last one counts."""

@@ -21,10 +21,11 @@ from wsload.probe.stream import Address
 from wsload.probe.target import Target
 from wsload.probe.tunnel import Tunnel, open_tunnel
 from wsload.record.outcome import Wire
-from wsload.units import NS_PER_S
 from wsload.wire.frames import PONG
 
-_TELL_PERIOD_NS = NS_PER_S // 4
+_TELL_PERIOD_S = 0.25
+_OPENING_GAP_S = 0.01
+"""Between tunnels: all at once, they would wait for each other, and timers begin before we see the 101."""
 _FATES = {
     Wire.FIN: Fate.FIN,
     Wire.RST: Fate.RST,
@@ -96,7 +97,10 @@ class IdleFinder:
         self._round_number += 1
         self._watched_ns = watched_ns
         self._watches = [_Watch(trial, self) for trial in trials]
-        self._tasks = [asyncio.create_task(watch.run()) for watch in self._watches]
+        self._tasks = [
+            asyncio.create_task(watch.run(number * _OPENING_GAP_S))
+            for number, watch in enumerate(self._watches)
+        ]
         telling = asyncio.create_task(self._keep_telling())
         try:
             await asyncio.wait(self._tasks)
@@ -163,7 +167,7 @@ class IdleFinder:
                     ended=over,
                 )
             )
-            await asyncio.sleep(_TELL_PERIOD_NS / NS_PER_S)
+            await asyncio.sleep(_TELL_PERIOD_S)
 
 
 class _Watch:
@@ -187,8 +191,9 @@ class _Watch:
         if self._tunnel is not None:
             self._tunnel.close()
 
-    async def run(self) -> None:
+    async def run(self, wait_s: float) -> None:
         """Watch until it ends or the deadline passes; then, if it can be asked, whether it lives."""
+        await asyncio.sleep(wait_s)
         self._tunnel, why = await self._finder.open()
         if self._tunnel is None:
             self.outcome = Outcome(self.trial, Fate.REFUSED, detail=why)
@@ -261,5 +266,5 @@ class _Watch:
             beats=self._beats,
             unasked=tunnel.unasked,
             close_code=code,
-            detail=detail or reason,
+            detail=detail or reason or ("no answer" if fate is Fate.UNANSWERED else ""),
         )

@@ -16,6 +16,7 @@ from wsload.probe.idle_plan import (
     heartbeat_bracket,
     lifetime_ns,
     silent_end_ns,
+    strays,
     upstream_counts,
 )
 from wsload.probe.likeness import Likeness, likenesses
@@ -74,9 +75,8 @@ def conclude(
     outcomes: Sequence[Outcome], bound_ns: int, *, rtt_ns: int = 0, interrupted: bool = False
 ) -> Finding:
     """Put all outcomes of a search together. ``rtt_ns`` is a ping's, which the advice leaves room for."""
-    silence_ns = max(
-        (o.longest_silence_ns for o in outcomes if o.fate in (Fate.ALIVE, Fate.OPEN, Fate.CLOSE)), default=0
-    )
+    # A close frame ends a silence too, but not one that was survived.
+    silence_ns = max((o.longest_silence_ns for o in outcomes if o.fate is not Fate.CLOSE), default=0)
     opened = [outcome for outcome in outcomes if outcome.fate is not Fate.REFUSED]
     if not any(outcome.trial.kind is Kind.SILENT for outcome in opened):
         return Finding(Verdict.UNMEASURED, bound_ns, interrupted, tuple(outcomes))
@@ -231,6 +231,8 @@ def _caveats(finding: Finding) -> list[str]:
     lines = (
         [f"{refused} of {len(finding.outcomes)} tunnels did not open"] if refused and finding.measured else []
     )
+    lost = Counter(_end_words(outcome) for outcome in strays(finding.outcomes))
+    lines += [f"{number} ended though others like it lived on: {words}" for words, number in lost.items()]
     if finding.verdict is Verdict.NONE and all(o.trial.kind is Kind.SILENT for o in finding.outcomes):
         lines.append("the server answers no pings, so a connection forgotten on the way would not be seen")
     if finding.verdict in (Verdict.TIMER, Verdict.LIFETIME) and _server_speaks(finding):

@@ -7,7 +7,7 @@ equal parts, all tried at once, until it is narrow or the time is up.
 """
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -136,10 +136,33 @@ def watch_ns(timer_ns: int) -> int:
     return round(WATCH_SHARE * timer_ns)
 
 
-def silent_end_ns(outcomes: Iterable[Outcome]) -> int | None:
-    """Median silence after which silent tunnels were seen to end; None if none was."""
+def silent_end_ns(outcomes: Sequence[Outcome]) -> int | None:
+    """Median silence after which silent tunnels were seen to end.
+
+    None if none was, or if as many silent ones outlived it: then it was chance (a restart, a lost server).
+    """
     ends = [outcome.idle_ns for outcome in outcomes if outcome.was_silent and outcome.fate in SEEN_ENDS]
-    return round(statistics.median(ends)) if ends else None
+    if not ends:
+        return None
+    median_ns = round(statistics.median(ends))
+    silent = [outcome for outcome in outcomes if outcome.trial.kind is Kind.SILENT]
+    outlived = sum(o.fate in _LIVING and o.longest_silence_ns > WATCH_SHARE * median_ns for o in silent)
+    return None if outlived >= len(ends) else median_ns
+
+
+def strays(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Tunnels that ended though others of their kind, as silent or more so, lived on."""
+    limits = {
+        Kind.SILENT: silent_end_ns(outcomes) is None,
+        Kind.PINGED: lifetime_ns(outcomes) is None,
+    }
+    return [
+        outcome
+        for outcome in outcomes
+        if outcome.fate in SEEN_ENDS
+        and limits.get(outcome.trial.kind, False)
+        and (outcome.trial.kind is Kind.SILENT or not outcome.died_of_silence)
+    ]
 
 
 def heartbeat_bracket(outcomes: Sequence[Outcome]) -> tuple[int, int] | None:

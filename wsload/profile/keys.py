@@ -86,6 +86,7 @@ BACKEND: Keys = {
     "processes": Key("processes", count(1, most=MOST_PROCESSES)),
     "reply": Key("reply", choice(Reply)),
     "push_rate": Key("push_rate_per_s", rate),
+    "push_payload": Key("push_payload_bytes", size),
     "idle_close": Key("idle_close_ns", duration("30s")),
     "ends_after": Key("ends_after_ns", duration("30s")),
     "ends_with": Key("ends_with", choice(EndsWith)),

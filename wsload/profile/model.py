@@ -61,6 +61,8 @@ class Traffic(StrEnum):
     """Stops reading, whatever comes."""
     GHOST = "ghost"
     """Vanishes without FIN or RST, as a phone does that leaves its network."""
+    RESET = "reset"
+    """Resets its connection."""
 
 
 class Match(StrEnum):
@@ -132,6 +134,7 @@ class Backend(Struct, frozen=True, kw_only=True):
     processes: int = 1
     reply: Reply = Reply.ECHO
     push_rate_per_s: float = 1.0
+    push_payload_bytes: int = 64
     idle_close_ns: int = 0
     ends_after_ns: int = 0
     """Age, from the 101 on, at which it ends :attr:`ends_share` of its tunnels."""
@@ -178,7 +181,7 @@ class Cohort(Struct, frozen=True, kw_only=True):
     match: Match = Match.STAMP
     every_ns: int = 20 * NS_PER_S
     after_ns: int = NS_PER_S
-    """How long after its planned opening a half-closed, stalled or ghost tunnel does what it is named for."""
+    """How long after its planned opening a half-closed, stalled, ghost or reset tunnel does what it is named for."""
 
 
 class Aggregation(StrEnum):

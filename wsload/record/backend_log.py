@@ -61,7 +61,7 @@ class BackendEnd(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ip: str
     port: int
     opened_ns: int
-    """When the 101 was sent; of a request, when it was whole."""
+    """When the 101 was sent, to the microsecond; of a request, when it was whole."""
     ended_ns: int
     """When the backend began to end it, or saw its end."""
     ended_by: EndedBy

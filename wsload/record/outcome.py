@@ -35,6 +35,7 @@ class PlanAct(StrEnum):
     HALF_CLOSE = "half-close"
     STALL = "stall"
     VANISH = "vanish"
+    RESET = "reset"
 
 
 class Cause(StrEnum):

@@ -130,7 +130,12 @@ class System:
             return
         servers = list(profile.backend.servers)
         if via is Via.DIRECT or profile.backend.mode is BackendMode.EMBEDDED:
-            self._backend = await EmbeddedBackend.start(profile.backend, plan.backend_listeners)
+            self._backend = await EmbeddedBackend.start(
+                profile.backend,
+                plan.backend_listeners,
+                push_payload_bytes=profile.backend.push_payload_bytes,
+                log_path=self._folder.path / layout.BACKEND_LOG,
+            )
             servers = self._backend.addresses
         if via is Via.DIRECT:
             self.endpoints = [_managed(address, profile.target.path) for address in servers]
