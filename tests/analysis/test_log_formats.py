@@ -1,8 +1,8 @@
 """Log lines: each format from each version and behind each header is read, and nothing is lost silently.
 
 The lines are what HAProxy 2.6.12, 3.0.11 and 3.2.26 wrote to a UDP socket with ``format raw``, ``rfc3164``,
-``rfc5424``, ``iso``, ``timed``, ``short`` and ``priority``; but the one with IPv6, cookies and captures follows
-the manual (section 8.2.3), the ``~`` of TLS too, and one ``Tt`` is 1 ms longer than it was to tell it from ``Ta``.
+``rfc5424``, ``iso``, ``timed``, ``short`` and ``priority``. Made up after the manual (section 8.2.3) are the
+line with IPv6, cookies and captures and the ``~`` of TLS; one ``Tt`` is 1 ms longer, to tell it from ``Ta``.
 """
 
 import gzip

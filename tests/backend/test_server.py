@@ -2,18 +2,23 @@
 
 import asyncio
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, cast
 
+import msgspec
 import pytest
 
 from tests.backend.transport import RecordingTransport
-from wsload.backend.connection import HttpConnection
+from wsload.backend.behaviour import Ending
+from wsload.backend.connection import HttpConnection, Waiting
 from wsload.backend.messages import Serve
 from wsload.backend.server import Server
 from wsload.backend.tunnel import Tunnel
-from wsload.profile.model import Backend, Reply
+from wsload.profile.model import Backend, EndsWith, Reply
+from wsload.record.backend_log import BackendEnd, BackendWire, EndedBy, Kind
 from wsload.units import NS_PER_S
 
 UPGRADE = (
@@ -24,8 +29,9 @@ HELLO = b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58"
 """RFC 6455 section 5.7: a masked "Hello"."""
 
 
-def serve(**backend: Any) -> Serve:
-    return Serve(listeners=[], backend=Backend(**backend))
+def serve(log_path: Path | None = None, **backend: Any) -> Serve:
+    path = None if log_path is None else str(log_path)
+    return Serve(listeners=[], backend=Backend(**backend), log_path=path)
 
 
 @contextmanager
@@ -46,6 +52,16 @@ def client() -> Iterator[RecordingTransport]:
         connection.connection_made(transport)
         transport.protocol = connection
         yield transport
+
+
+def asked(server: Server, request: bytes = UPGRADE) -> RecordingTransport:
+    """A connection that has sent a request."""
+    transport = RecordingTransport()
+    connection = HttpConnection(server)
+    connection.connection_made(transport)
+    transport.protocol = connection
+    transport.receive(request)
+    return transport
 
 
 def opened(server: Server) -> tuple[RecordingTransport, Tunnel]:
@@ -126,3 +142,160 @@ def test_an_ended_tunnel_is_counted_out_once_and_kept_by_no_timer() -> None:
         transport.protocol.connection_lost(None)
         assert (server.tunnels, server.connections) == (0, 0)
         assert server.pushing.take_due(tunnel.push_due_ns + NS_PER_S) == []
+
+
+def test_a_tunnel_is_ended_at_its_age_with_the_code_of_the_profile() -> None:
+    with serving(serve(ends_after_ns=NS_PER_S, close_code=4001)) as server:
+        transport, tunnel = opened(server)
+        tunnel.end_for_age(0)
+        assert transport.written == b"\x88\x02\x0f\xa1"
+        assert transport.ended
+        assert (server.timed_ends, server.tunnels) == (1, 0)
+
+
+def test_a_half_open_end_is_never_finished_by_this_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(serve(ends_after_ns=NS_PER_S, ends_with=EndsWith.HALF_OPEN)) as server:
+        cut: list[asyncio.Transport] = []
+        monkeypatch.setattr(server, "abort_later", cut.append)
+        transport, tunnel = opened(server)
+        tunnel.end_for_age(0)
+        assert (transport.written, transport.ended, transport.reading) == (b"", True, True)
+        assert cut == []
+        server.end_connection(transport, Ending.STARTED)
+        assert cut == [transport]
+
+
+def test_the_share_that_ends_is_drawn_by_the_seed() -> None:
+    def ended(settings: Serve) -> list[bool]:
+        with serving(settings) as server:
+            tunnels = [opened(server)[1] for _ in range(200)]
+            due = server.ageing.take_due(time.monotonic_ns() + 2 * NS_PER_S)
+            return [tunnel in due for tunnel in tunnels]
+
+    half = serve(ends_after_ns=NS_PER_S, ends_share=0.5)
+    assert ended(half) == ended(half) != ended(msgspec.structs.replace(half, seed=2))
+    assert ended(half) != ended(msgspec.structs.replace(half, process=1))
+    assert 60 < sum(ended(half)) < 140
+    assert all(ended(serve(ends_after_ns=NS_PER_S)))
+
+
+@pytest.mark.parametrize(
+    ("backend", "statuses"),
+    [
+        ({"refuse_share": 1.0, "refuse_status": 404}, {b"404 Not Found"}),
+        ({"refuse_share": 1.0, "refuse_status": 599}, {b"599 Refused"}),
+        ({"refuse_share": 0.5, "upgrade_missing_share": 0.5}, {b"503 Service Unavailable", b""}),
+        ({"upgrade_missing_share": 0.5}, {b"101 Switching Protocols", b""}),
+    ],
+)
+def test_upgrades_are_refused_or_left_unanswered_and_pages_are_not(
+    backend: dict[str, Any], statuses: set[bytes]
+) -> None:
+    with serving(serve(**backend)) as server:
+        answers = [asked(server).written for _ in range(40)]
+        assert {answer.partition(b"\r\n")[0][9:] for answer in answers} == statuses
+        assert asked(server, b"GET / HTTP/1.1\r\n\r\n").written.startswith(b"HTTP/1.1 200 ")
+
+
+def test_what_comes_ahead_of_a_late_101_is_answered_after_it_and_bounded() -> None:
+    with serving(serve(upgrade_delay_ns=NS_PER_S)) as server:
+        transport = asked(server)
+        transport.receive(HELLO)
+        assert (transport.written, server.tunnels) == (b"", 0)
+        assert isinstance(transport.protocol, Waiting)
+        transport.protocol.answer(0)
+        assert transport.written.startswith(b"HTTP/1.1 101 ")
+        assert transport.written.endswith(b"\r\n\r\n\x81\x05Hello")
+        assert server.tunnels == 1
+        flooding = asked(server)
+        for _ in range(20):
+            flooding.receive(bytes(1000))
+        assert not flooding.reading
+
+
+def test_a_client_that_gives_up_before_its_101_is_no_longer_waited_for() -> None:
+    with serving(serve(upgrade_delay_ns=NS_PER_S)) as server:
+        for number, error in enumerate((None, ConnectionResetError()), 1):
+            transport = asked(server)
+            assert isinstance(transport.protocol, Waiting)
+            if error is None:
+                transport.protocol.eof_received()
+                assert transport.ended
+            else:
+                transport.protocol.connection_lost(error)
+            assert server.unanswered_requests == number
+        assert server.waiting.take_due(time.monotonic_ns() + 2 * NS_PER_S) == []
+
+
+CLOSE_4001 = b"\x88\x82\0\0\0\0\x0f\xa1"
+UNMASKED = b"\x82\x01x"
+
+
+Act = Callable[[Tunnel], object]
+WAYS_TO_END: dict[str, tuple[Act, tuple[EndedBy, BackendWire, int | None]]] = {
+    "close frame": (
+        lambda tunnel: tunnel.data_received(CLOSE_4001),
+        (EndedBy.PEER, BackendWire.CLOSE, 4001),
+    ),
+    "close frame without a code": (
+        lambda tunnel: tunnel.data_received(b"\x88\x80\0\0\0\0"),
+        (EndedBy.PEER, BackendWire.CLOSE, None),
+    ),
+    "protocol error": (
+        lambda tunnel: tunnel.data_received(UNMASKED),
+        (EndedBy.BACKEND, BackendWire.CLOSE, 1002),
+    ),
+    "fin": (lambda tunnel: tunnel.eof_received(), (EndedBy.PEER, BackendWire.FIN, None)),
+    "rst when reading": (
+        lambda tunnel: tunnel.connection_lost(ConnectionResetError()),
+        (EndedBy.PEER, BackendWire.RST, None),
+    ),
+    "rst when writing": (
+        lambda tunnel: tunnel.connection_lost(BrokenPipeError()),
+        (EndedBy.PEER, BackendWire.RST, None),
+    ),
+    "silence that the kernel gave up on": (
+        lambda tunnel: tunnel.connection_lost(TimeoutError()),
+        (EndedBy.PEER, BackendWire.LOST, None),
+    ),
+    "idle close": (
+        lambda tunnel: tunnel.close_if_idle(1 << 62),
+        (EndedBy.BACKEND, BackendWire.IDLE_CLOSE, 1001),
+    ),
+    "age": (lambda tunnel: tunnel.end_for_age(0), (EndedBy.BACKEND, BackendWire.FIN, None)),
+    "stop": (lambda _tunnel: None, (EndedBy.BACKEND, BackendWire.STOP, None)),
+}
+
+
+@pytest.mark.parametrize("way", WAYS_TO_END)
+def test_each_way_to_end_is_one_line_of_the_record(way: str, tmp_path: Path) -> None:
+    act, expected = WAYS_TO_END[way]
+    path = tmp_path / "ends.jsonl"
+    settings = serve(
+        path, idle_close_ns=NS_PER_S, ends_after_ns=NS_PER_S, ends_with=EndsWith.FIN, reply=Reply.SINK
+    )
+    with serving(settings) as server:
+        transport, tunnel = opened(server)
+        heard_ns = tunnel.heard_ns
+        transport.receive(HELLO)
+        act(tunnel)
+        assert server.stop().log_lines == 1
+    end = msgspec.json.decode(path.read_bytes(), type=BackendEnd)
+    assert (end.ended_by, end.wire, end.close_code) == expected
+    assert (end.kind, end.ip, end.port) == (Kind.TUNNEL, "127.0.0.1", 54321)
+    assert end.idle_rx_ns < end.idle_tx_ns <= end.ended_ns - heard_ns
+    assert 0 <= heard_ns - end.opened_ns < 1000
+
+
+def test_improper_upgrades_and_what_was_never_answered_are_recorded_too(tmp_path: Path) -> None:
+    path = tmp_path / "ends.jsonl"
+    with serving(serve(path, upgrade_missing_share=1.0)) as server:
+        asked(server, UPGRADE.replace(b"13", b"8"))
+        waiting = asked(server)
+        server.stop()
+        assert waiting.written == b""
+    ends = [msgspec.json.decode(line, type=BackendEnd) for line in path.read_bytes().splitlines()]
+    assert [(end.kind, end.ended_by, end.wire, end.status) for end in ends] == [
+        (Kind.REFUSED, EndedBy.BACKEND, BackendWire.FIN, 426),
+        (Kind.UNANSWERED, EndedBy.BACKEND, BackendWire.STOP, None),
+    ]

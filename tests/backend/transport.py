@@ -13,6 +13,7 @@ class RecordingTransport(asyncio.Transport):
         self.unsent_bytes = 0
         """What the kernel has not taken, as far as the tunnel can tell."""
         self.protocol: asyncio.BaseProtocol | None = None
+        self.reading = True
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.written += data
@@ -28,8 +29,14 @@ class RecordingTransport(asyncio.Transport):
     def get_write_buffer_size(self) -> int:
         return self.unsent_bytes
 
+    def pause_reading(self) -> None:
+        self.reading = False
+
     def resume_reading(self) -> None:
-        pass
+        self.reading = True
+
+    def get_extra_info(self, name: str, default: object = None) -> object:
+        return ("127.0.0.1", 54321) if name == "peername" else default
 
     def close(self) -> None:
         self.ended = True

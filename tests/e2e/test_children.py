@@ -76,6 +76,8 @@ def test_a_program_that_cannot_be_executed_leaves_nothing_open() -> None:
 
 
 def test_a_module_that_ends_instead_of_answering_is_told_with_its_last_words() -> None:
+    before = psutil.Process().children()
+
     async def scene() -> None:
         child: PythonChild[Hello] = await PythonChild.spawn("wsload.nowhere", Hello, "driver worker 7")
         try:
@@ -87,4 +89,4 @@ def test_a_module_that_ends_instead_of_answering_is_told_with_its_last_words() -
         ChildError, match=r"driver worker 7 ended unexpectedly \(status 1\): .*wsload.nowhere"
     ):
         asyncio.run(scene())
-    assert psutil.Process().children() == []
+    assert psutil.Process().children() == before

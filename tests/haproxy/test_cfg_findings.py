@@ -416,16 +416,30 @@ def test_a_refusal_without_an_alert_is_a_finding_all_the_same() -> None:
     assert haproxy_findings(0, "Configuration file is valid\n") == []
 
 
-VOCABULARY = """
-global defaults frontend backend listen a b from mode http tcp timeout tunnel client server 0 5 1h 9d 25d option
-independent-streams no maxconn bind :1 127.0.0.1:1 check use_backend default_backend if unless ! { } acl
-hdr(Upgrade) http-request set-timeout ulimit-n default-server .if .else .endif " ' # \\ "${X-1s}"
-"""
-WORDS = st.sampled_from(VOCABULARY.split())
+LINES = st.sampled_from(
+    [
+        *ALL_RIGHT.splitlines(),
+        *NEXTCLOUD.splitlines(),
+        "listen ws from",
+        "timeout tunnel",
+        "timeout tunnel 0",
+        "timeout",
+        'timeout client "${X-}"',
+        "maxconn",
+        "server s 127.0.0.1:18080 maxconn",
+        "http-request set-timeout tunnel 5 if {",
+        "use_backend %[x] unless !",
+        "option",
+        "acl",
+        '"',
+        ".if x",
+        ".endif",
+    ]
+)
 
 
-@given(st.lists(st.lists(WORDS, max_size=7).map(" ".join), max_size=25).map("\n".join))
-@settings(max_examples=150, deadline=None)
+@given(st.lists(LINES, max_size=30).map("\n".join))
+@settings(max_examples=60, deadline=None)
 def test_whatever_is_written_it_is_read_to_the_end(text: str) -> None:
     for finding in findings(text):
         assert 0 <= finding.line <= text.count("\n") + 1

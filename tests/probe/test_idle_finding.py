@@ -92,6 +92,18 @@ def test_one_tunnel_lost_by_chance_is_told_and_makes_no_timer(kind: Kind) -> Non
     assert "1 ended though others like it lived on: RST" in text(finding)
 
 
+def test_a_tunnel_forgotten_after_some_heartbeats_still_gives_a_bracket() -> None:
+    outcomes = [
+        Outcome(trial, Fate.UNANSWERED, BOUND_NS, trial.interval_ns, beats=1, detail="no answer")
+        if trial.kind is Kind.PINGED and 2 * trial.interval_ns > BOUND_NS
+        else alive(trial, BOUND_NS)
+        for trial in first_round(BOUND_NS)
+    ]
+    finding = conclude(outcomes, BOUND_NS)
+    assert finding.fate is Fate.UNANSWERED
+    assert finding.survived_ns == BOUND_NS // 2
+
+
 def test_an_interrupted_search_keeps_what_is_known() -> None:
     outcomes = [
         Outcome(trial, Fate.OPEN, 90 * NS_PER_S, 90 * NS_PER_S, 90 * NS_PER_S)

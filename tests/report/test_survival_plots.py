@@ -117,7 +117,7 @@ def test_ends_that_span_much_stand_on_a_log_axis_and_others_on_a_linear_one_from
 def test_the_step_down_is_drawn_at_its_time() -> None:
     axes = one_panel()
     curve = kaplan_meier([10.0, 20.0, 20.0, 40.0], [True, True, True, False])
-    draw_survival(axes, {"idle": curve}, {"idle": look_of(0)}, [Timer("tunnel", 20.0)], x_label="age")
+    draw_survival(axes, {"idle": curve}, {"idle": look_of(0)}, [Timer(("tunnel",), 20.0)], x_label="age")
     drawn = axes.lines[0]
     assert list(np.asarray(drawn.get_xdata())) == [0, 10, 20, 40]
     assert list(np.asarray(drawn.get_ydata())) == pytest.approx([1, 0.75, 0.25, 0.25])

@@ -162,6 +162,7 @@ def summarise(folder: RunFolder, profile: Profile) -> Summary:
         totals.add(line)
     haproxy.read(folder)
     disconnects = _disconnects(folder)
+    attribution = folder.attribution()
     merged = totals.merged
     rows = judge(profile.slos, merged, Counts(hold_s=totals.hold_s, levels=totals.levels))
     rows += judge_expectations(profile.expectations, folder)
@@ -208,6 +209,9 @@ def summarise(folder: RunFolder, profile: Profile) -> Summary:
         backend=_process_figures(totals, "backend"),
         via=info.via,
         settings=info.settings,
+        findings=attribution.findings if attribution else [],
+        handshake_causes=attribution.handshake_causes if attribution else {},
+        evidence=attribution.completeness if attribution else None,
         hold={"seconds": round(totals.hold_s, 3), "counters": hold_counters},
     )
 

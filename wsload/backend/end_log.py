@@ -19,7 +19,9 @@ class EndLog:
     """
 
     def __init__(self, path: str) -> None:
+        """Use it from within the running loop. A file that cannot be opened is told by :attr:`error`."""
         self._encode = msgspec.json.Encoder().encode
+        self._loop = asyncio.get_running_loop()
         self._held: list[bytes] = []
         self._flush_due: asyncio.TimerHandle | None = None
         self.lines = 0
@@ -43,7 +45,7 @@ class EndLog:
         if len(self._held) >= _MOST_LINES_HELD:
             self.flush()
         elif self._flush_due is None:
-            self._flush_due = asyncio.get_running_loop().call_later(_FLUSH_AFTER_S, self.flush)
+            self._flush_due = self._loop.call_later(_FLUSH_AFTER_S, self.flush)
 
     def flush(self) -> None:
         """Write what is held."""

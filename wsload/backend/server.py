@@ -59,8 +59,8 @@ class Server:
         timers = Timers()
         self.pushing = timers.alarm(_PUSH_GRAIN_NS, Tunnel.push)
         self._watched = timers.alarm(_IDLE_GRAIN_NS, Tunnel.close_if_idle)
-        self._ageing = timers.alarm(_AGE_GRAIN_NS, Tunnel.end_for_age)
-        self._waiting = timers.alarm(_DELAY_GRAIN_NS, Waiting.answer)
+        self.ageing = timers.alarm(_AGE_GRAIN_NS, Tunnel.end_for_age)
+        self.waiting = timers.alarm(_DELAY_GRAIN_NS, Waiting.answer)
         self._lingering = timers.alarm(_LINGER_GRAIN_NS, _abort)
         self._half_closed: dict[Tunnel, _HalfClosed] = {}
         self._hangups: HangupWatch[Tunnel] | None = None
@@ -127,7 +127,7 @@ class Server:
             waiting = Waiting(self, transport, self._peer(transport), response, first_bytes)
             transport.set_protocol(waiting)
             if fate is Fate.UPGRADED:
-                self._waiting.add(waiting.asked_ns + delay_ns, waiting)
+                self.waiting.add(waiting.asked_ns + delay_ns, waiting)
         else:
             self.open_tunnel(transport, response, first_bytes)
 
@@ -141,7 +141,7 @@ class Server:
         if backend.idle_close_ns:
             self.watch(tunnel, tunnel.heard_ns + backend.idle_close_ns)
         if backend.ends_after_ns and self._draws.ends():
-            self._ageing.add(tunnel.opened_ns + backend.ends_after_ns, tunnel)
+            self.ageing.add(tunnel.opened_ns + backend.ends_after_ns, tunnel)
         if backend.reply is Reply.PUSH:
             tunnel.push_due_ns = tunnel.opened_ns + self.push_period_ns
             self.pushing.add(tunnel.push_due_ns, tunnel)
@@ -171,7 +171,7 @@ class Server:
         if backend.idle_close_ns:
             self._watched.remove(tunnel.look_ns, tunnel)
         if backend.ends_after_ns:
-            self._ageing.remove(tunnel.opened_ns + backend.ends_after_ns, tunnel)
+            self.ageing.remove(tunnel.opened_ns + backend.ends_after_ns, tunnel)
         if backend.reply is Reply.PUSH:
             self.pushing.remove(tunnel.push_due_ns, tunnel)
         self._record_tunnel(tunnel, end)
@@ -191,7 +191,7 @@ class Server:
     def unanswered(self, waiting: Waiting, end: End) -> None:
         """Its client waits no longer."""
         self.unanswered_requests += 1
-        self._waiting.remove(waiting.asked_ns + self.backend.upgrade_delay_ns, waiting)
+        self.waiting.remove(waiting.asked_ns + self.backend.upgrade_delay_ns, waiting)
         self._record_request(waiting.peer, Kind.UNANSWERED, waiting.asked_ns, end)
 
     def end_connection(self, transport: asyncio.Transport, ending: Ending) -> None:

@@ -84,15 +84,12 @@ def conclude(
     low_ns, high_ns = bracket or (_longest_kept_ns(outcomes), None)
     age_ns = lifetime_ns(outcomes)
     if age_ns is not None:
-        verdict, timer_ns, plus_minus_ns = (
-            Verdict.LIFETIME,
-            age_ns,
-            _spread_ns([o.age_ns for o in _dead(outcomes)]),
-        )
         ends = _dead(outcomes)
+        verdict, timer_ns = Verdict.LIFETIME, age_ns
+        plus_minus_ns = _spread_ns([outcome.age_ns for outcome in ends])
     elif (timer := _timer(outcomes)) is not None:
         verdict, (timer_ns, plus_minus_ns) = Verdict.TIMER, timer
-        ends = [outcome for outcome in _dead(outcomes) if outcome.was_silent]
+        ends = [outcome for outcome in _dead(outcomes) if outcome.died_of_silence]
     else:
         return Finding(
             Verdict.NONE,
@@ -156,7 +153,7 @@ def _headline(finding: Finding) -> list[str]:
         pinged = [o.trial.interval_ns for o in finding.outcomes if o.trial.kind is Kind.PINGED]
         return [
             f"every tunnel ended at the age of {length}, even pinged every {_plain(min(pinged))}: a limit on "
-            f"a tunnel's life, or a timer that pings do not refresh; {how}"
+            f"a tunnel's life, a timer that pings do not refresh, or a restart just then; {how}"
         ]
     return [f"a tunnel ends after {length} without a byte in either direction: {how}"]
 

@@ -42,7 +42,7 @@ _SEEN_AS: Final = {
     Fate.FIN: ("fin", ""),
     Fate.RST: ("rst", "silence", ""),
     Fate.UNANSWERED: ("silence", "rst", ""),
-    Fate.CLOSE: ("",),
+    Fate.CLOSE: (),
 }
 """How a tunnel ended here -> the ends of a known timer that fit."""
 

@@ -258,5 +258,9 @@ class Summary(msgspec.Struct):
     via: str = "haproxy"
     settings: dict[str, Any] = {}
     """``RunInfo.settings``: what sets this run apart from its profile."""
+    findings: list[str] = []
+    """Fixed intervals at which tunnels ended, a sentence each."""
+    handshake_causes: dict[str, int] = {}
+    evidence: Completeness | None = None
     hold: dict[str, Any] = {}
     """The hold alone: ``seconds`` measured, and ``counters`` as above (``received`` there are its echoes)."""

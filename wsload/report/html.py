@@ -67,7 +67,12 @@ def write_html(folder: RunFolder, summary: Summary) -> Path:
             statistics=list(wording.STATISTICS),
             latency_rows=wording.latency_rows(summary),
             traffic_rows=wording.traffic_rows(summary),
-            disconnect_rows=wording.disconnect_rows(summary),
+            disconnect_rows=[
+                *wording.disconnect_rows(summary),
+                *wording.cause_rows(summary),
+                *wording.evidence_rows(summary),
+            ],
+            findings=summary.findings,
             role_rows=wording.role_rows(summary),
             timers=timers,
             plots=_plots(folder.path),

@@ -169,9 +169,9 @@ def _span_s(shown: Sequence[SurvivalCurve], timers: Sequence[Timer]) -> tuple[fl
     near = [timer.seconds for timer in timers if timer.seconds <= _ROOM * high_s]
     right_s = 1.12 * max([high_s, *near])
     ends_s = np.concatenate([np.repeat(curve.times_s, curve.ended) for curve in shown])
-    low_s = float(np.quantile(ends_s, 0.02)) if len(ends_s) else high_s
+    low_s = float(np.quantile(ends_s, 0.02, method="lower")) if len(ends_s) else high_s
     low_s = max(low_s, right_s / 10**_MOST_DECADES)
-    if right_s / low_s < _LOG_FROM:
+    if high_s / low_s < _LOG_FROM:
         return 0.0, right_s, False
     return low_s / 1.5, right_s, True
 

@@ -53,7 +53,11 @@ def final_text(summary: Summary, folder_path: Path, color: bool = False, width: 
         "tunnels": [*wording.tunnel_rows(summary), *wording.failure_rows(summary)],
         "latency": wording.latency_rows(summary),
         "traffic": wording.traffic_rows(summary),
-        "disconnects": wording.disconnect_rows(summary),
+        "disconnects": [
+            *wording.disconnect_rows(summary),
+            *wording.cause_rows(summary),
+            *wording.evidence_rows(summary),
+        ],
         "roles": wording.role_rows(summary),
     }
     name_width = max([NAME_WIDTH, *(len(row.name) + 2 for part in rows.values() for row in part)])
@@ -67,6 +71,8 @@ def final_text(summary: Summary, folder_path: Path, color: bool = False, width: 
         ]
     if rows["disconnects"]:
         parts += [*_dotted(rows["disconnects"], name_width, width), ""]
+    if summary.findings:
+        parts += [*(Text(f"→ {finding}", overflow="fold") for finding in summary.findings), ""]
     if rows["roles"]:
         parts += [*_dotted(rows["roles"], name_width, width), ""]
     parts.append(Text(f"results in {folder_path}", overflow="fold"))

@@ -140,6 +140,29 @@ def failure_rows(summary: Summary) -> list[Row]:
     )
 
 
+def cause_rows(summary: Summary) -> list[Row]:
+    """Failed handshakes by cause."""
+    if not summary.handshake_causes:
+        return []
+    return [_counts("handshake_failed by cause", summary.handshake_causes, grave=True)]
+
+
+def evidence_rows(summary: Summary) -> list[Row]:
+    """How whole the evidence behind the causes is; no row where there is no log."""
+    found = summary.evidence
+    if found is None or not found.log_lines:
+        return []
+    cells = [("log lines", format_count(found.log_lines)), ("joined", format_count(found.matched))]
+    missing = {
+        "ends without a line": found.without_line,
+        "lines without an end": found.without_end,
+        "dropped": found.dropped,
+        "unread": found.unread,
+    }
+    cells += [(name, format_count(number)) for name, number in missing.items() if number]
+    return [Row("evidence", tuple(cells), grave=bool(found.without_line or found.dropped))]
+
+
 def latency_rows(summary: Summary, metrics: Mapping[str, Any] | None = None) -> list[Row]:
     """Times: openings and lag over all cohorts, echoes and pings by cohort."""
     rows = []
