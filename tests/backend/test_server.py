@@ -231,39 +231,39 @@ CLOSE_4001 = b"\x88\x82\0\0\0\0\x0f\xa1"
 UNMASKED = b"\x82\x01x"
 
 
-Act = Callable[[Tunnel], object]
+Act = Callable[[RecordingTransport, Tunnel], object]
 WAYS_TO_END: dict[str, tuple[Act, tuple[EndedBy, BackendWire, int | None]]] = {
     "close frame": (
-        lambda tunnel: tunnel.data_received(CLOSE_4001),
+        lambda transport, _tunnel: transport.receive(CLOSE_4001),
         (EndedBy.PEER, BackendWire.CLOSE, 4001),
     ),
     "close frame without a code": (
-        lambda tunnel: tunnel.data_received(b"\x88\x80\0\0\0\0"),
+        lambda transport, _tunnel: transport.receive(b"\x88\x80\0\0\0\0"),
         (EndedBy.PEER, BackendWire.CLOSE, None),
     ),
     "protocol error": (
-        lambda tunnel: tunnel.data_received(UNMASKED),
+        lambda transport, _tunnel: transport.receive(UNMASKED),
         (EndedBy.BACKEND, BackendWire.CLOSE, 1002),
     ),
-    "fin": (lambda tunnel: tunnel.eof_received(), (EndedBy.PEER, BackendWire.FIN, None)),
+    "fin": (lambda _transport, tunnel: tunnel.eof_received(), (EndedBy.PEER, BackendWire.FIN, None)),
     "rst when reading": (
-        lambda tunnel: tunnel.connection_lost(ConnectionResetError()),
+        lambda transport, _tunnel: transport.lose(ConnectionResetError()),
         (EndedBy.PEER, BackendWire.RST, None),
     ),
     "rst when writing": (
-        lambda tunnel: tunnel.connection_lost(BrokenPipeError()),
+        lambda transport, _tunnel: transport.lose(BrokenPipeError()),
         (EndedBy.PEER, BackendWire.RST, None),
     ),
     "silence that the kernel gave up on": (
-        lambda tunnel: tunnel.connection_lost(TimeoutError()),
+        lambda transport, _tunnel: transport.lose(TimeoutError()),
         (EndedBy.PEER, BackendWire.LOST, None),
     ),
     "idle close": (
-        lambda tunnel: tunnel.close_if_idle(1 << 62),
+        lambda _transport, tunnel: tunnel.close_if_idle(1 << 62),
         (EndedBy.BACKEND, BackendWire.IDLE_CLOSE, 1001),
     ),
-    "age": (lambda tunnel: tunnel.end_for_age(0), (EndedBy.BACKEND, BackendWire.FIN, None)),
-    "stop": (lambda _tunnel: None, (EndedBy.BACKEND, BackendWire.STOP, None)),
+    "age": (lambda _transport, tunnel: tunnel.end_for_age(0), (EndedBy.BACKEND, BackendWire.FIN, None)),
+    "stop": (lambda _transport, _tunnel: None, (EndedBy.BACKEND, BackendWire.STOP, None)),
 }
 
 
@@ -278,7 +278,7 @@ def test_each_way_to_end_is_one_line_of_the_record(way: str, tmp_path: Path) -> 
         transport, tunnel = opened(server)
         heard_ns = tunnel.heard_ns
         transport.receive(HELLO)
-        act(tunnel)
+        act(transport, tunnel)
         assert server.stop().log_lines == 1
     end = msgspec.json.decode(path.read_bytes(), type=BackendEnd)
     assert (end.ended_by, end.wire, end.close_code) == expected

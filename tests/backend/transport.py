@@ -21,6 +21,15 @@ class RecordingTransport(asyncio.Transport):
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         self.protocol = protocol
 
+    def get_protocol(self) -> asyncio.BaseProtocol | None:  # type: ignore[override]  # as uvloop's
+        return self.protocol
+
+    def lose(self, error: Exception | None) -> None:
+        """The connection is gone, and with it the protocol, as uvloop has it."""
+        protocol, self.protocol = self.protocol, None
+        assert protocol is not None
+        protocol.connection_lost(error)
+
     def receive(self, data: bytes) -> None:
         """The client's bytes reach whatever protocol it has now."""
         assert isinstance(self.protocol, asyncio.Protocol)

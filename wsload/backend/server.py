@@ -109,9 +109,13 @@ class Server:
             return self.report()
         # A set of all tunnels would cost each of them some 50 bytes throughout, for this one moment.
         for item in gc.get_objects():
-            if isinstance(item, Tunnel) and item.server is self:
+            if not isinstance(item, Tunnel | Waiting) or item.server is not self:
+                continue
+            if item.transport.get_protocol() is not item:  # ended just now
+                continue
+            if isinstance(item, Tunnel):
                 self._record_tunnel(item, STOPPED)
-            elif isinstance(item, Waiting) and item.server is self:
+            else:
                 self._record_request(item.peer, Kind.UNANSWERED, item.asked_ns, STOPPED)
         self._log.close()
         report, self._log = self.report(), None
