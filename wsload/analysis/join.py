@@ -1,8 +1,9 @@
 """Joins a tunnel's three stories: the client's row, HAProxy's log line, the backend's record.
 
 Client and HAProxy share the client's ip:port and the time; HAProxy and the backend share HAProxy's source
-ip:port (``%bi:%bp``). Ports are used again within a run, so among the entries of one address the one whose
-beginning lies nearest before the tunnel's is taken, and each entry is given out once.
+ip:port (``%bi:%bp``). Ports are used again, within a run and by what ran before it, so among the entries of
+one address the one whose beginning lies nearest before the tunnel's is taken, never one that had ended before
+the tunnel opened, and each entry is given out once.
 """
 
 from collections.abc import Iterable, Iterator
@@ -26,38 +27,51 @@ class AddressIndex(Generic[Entry]):
     """Entries by address and beginning."""
 
     def __init__(self) -> None:
-        self._by_address: dict[tuple[str, int], list[tuple[float, Entry]]] = {}
+        self._by_address: dict[tuple[str, int], list[tuple[float, float, Entry]]] = {}
         self.size = 0
         self.left = 0
         """Entries not given out yet."""
 
-    def add(self, ip: str, port: int, began_s: float, entry: Entry) -> None:
+    def add(self, ip: str, port: int, began_s: float, ended_s: float, entry: Entry) -> None:
         """Entries may come in any order."""
-        self._by_address.setdefault((ip, port), []).append((began_s, entry))
+        self._by_address.setdefault((ip, port), []).append((began_s, ended_s, entry))
         self.size += 1
         self.left += 1
 
-    def take(self, ip: str, port: int, earliest_s: float, latest_s: float) -> Entry | None:
-        """The entry of that address that began latest within the bounds; it is not given out again."""
+    def take(self, ip: str, port: int, earliest_s: float, latest_s: float, alive_s: float) -> Entry | None:
+        """The entry of that address that began latest within the bounds; it is not given out again.
+
+        One that ended before ``alive_s`` is another connection's.
+        """
         entries = self._by_address.get((ip, port))
         if not entries:
             return None
-        fitting = [number for number, (began_s, _) in enumerate(entries) if earliest_s <= began_s <= latest_s]
+        fitting = [
+            number
+            for number, (began_s, ended_s, _) in enumerate(entries)
+            if earliest_s <= began_s <= latest_s and ended_s >= alive_s
+        ]
         if not fitting:
             return None
         self.left -= 1
-        return entries.pop(max(fitting, key=lambda number: entries[number][0]))[1]
+        return entries.pop(max(fitting, key=lambda number: entries[number][0]))[2]
+
+    def ends_s(self, ip: str, port: int) -> list[float]:
+        """When the entries of that address ended that were not given out."""
+        return [ended_s for _, ended_s, _ in self._by_address.get((ip, port), ())]
 
     def __iter__(self) -> Iterator[Entry]:
         """What is left."""
-        return (entry for entries in self._by_address.values() for _, entry in entries)
+        return (entry for entries in self._by_address.values() for *_, entry in entries)
 
 
 def index_log(records: Iterable[LogRecord]) -> AddressIndex[LogRecord]:
     """HAProxy's lines by client address and the second they were accepted (Unix time)."""
     index: AddressIndex[LogRecord] = AddressIndex()
     for record in records:
-        index.add(record.client_ip, record.client_port, record.accept_unix_s, record)
+        index.add(
+            record.client_ip, record.client_port, record.accept_unix_s, record.end_unix_s, record
+        )
     return index
 
 
@@ -76,7 +90,7 @@ def index_backend(lines: Iterable[BackendLine]) -> AddressIndex[BackendLine]:
     """The backend's records by its peer's address and the second they began (monotonic)."""
     index: AddressIndex[BackendLine] = AddressIndex()
     for line in lines:
-        index.add(line.ip, line.port, line.opened_ns / 1e9, line)
+        index.add(line.ip, line.port, line.opened_ns / 1e9, line.ended_ns / 1e9, line)
     return index
 
 
@@ -110,8 +124,14 @@ class Joiner:
             return None, None
         record = None
         if self.log is not None:
-            latest_s = self._unix_s + opened_s + SLACK_S
-            record = self.log.take(ip, port, self._unix_s + began_s - _EARLY_S, latest_s)
+            opened_unix_s = self._unix_s + opened_s
+            record = self.log.take(
+                ip,
+                port,
+                self._unix_s + began_s - _EARLY_S,
+                opened_unix_s + SLACK_S,
+                opened_unix_s - SLACK_S,
+            )
             self.matched += record is not None
         line = self._find_backend(ip, port, record, began_s, opened_s)
         self.backend_matched += line is not None
@@ -126,5 +146,11 @@ class Joiner:
             ip, port = record.backend_source_ip, record.backend_source_port
         elif self.log is not None:
             return None
-        earliest_s = self._monotonic_s + began_s - _EARLY_S
-        return self.backend.take(ip, port, earliest_s, self._monotonic_s + opened_s + SLACK_S)
+        opened_monotonic_s = self._monotonic_s + opened_s
+        return self.backend.take(
+            ip,
+            port,
+            self._monotonic_s + began_s - _EARLY_S,
+            opened_monotonic_s + SLACK_S,
+            opened_monotonic_s - SLACK_S,
+        )

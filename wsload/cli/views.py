@@ -75,10 +75,12 @@ def write_views(folder: Path, summary: "Summary") -> None:
     from wsload.analysis.folder import RunFolder
     from wsload.report.html import write_html
     from wsload.report.plots import write_plots
+    from wsload.report.survival_plots import write_survival_plots
 
     run_folder = RunFolder(folder)
     try:
         write_plots(run_folder)
+        write_survival_plots(run_folder)
         write_html(run_folder, summary)
     except OSError as error:
         raise _no_room(folder, error) from error
