@@ -116,8 +116,8 @@ def test_a_run_drives_what_is_already_there(backend_url: str, tmp_path: Path) ->
 
 
 TIMEOUT = {
-    "haproxy__timeouts__tunnel": "700ms",
-    "load__hold": "2s",
+    "haproxy__timeouts__tunnel": "1s",
+    "load__hold": "2500ms",
     "cohort__chatty__rate": "9/s",
     "cohort__chatty__arrivals": "even",
 }
@@ -133,7 +133,7 @@ def test_a_tunnel_timeout_cuts_the_idle_and_keeps_those_that_talk(ended: Ended) 
     assert causes["pinged"] == {Cause.PLANNED: 12}
     cut = [row for row in disconnects(ended) if row.cause is Cause.HAPROXY_TUNNEL_TIMEOUT]
     assert {row.wire for row in cut} == {Wire.FIN}
-    assert all(0.6 < (row.idle_rx_s or 0) < 1.7 for row in cut)
+    assert all((row.idle_rx_s or 0) > 0.9 for row in cut)
     assert ended.summary.verdict.validity == Validity.VALID
 
 

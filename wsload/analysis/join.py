@@ -31,10 +31,15 @@ class AddressIndex(Generic[Entry]):
         self.size = 0
         self.left = 0
         """Entries not given out yet."""
+        self.span_s = (0.0, 0.0)
+        """First beginning and last end; both 0 while there is no entry."""
 
     def add(self, ip: str, port: int, began_s: float, ended_s: float, entry: Entry) -> None:
         """Entries may come in any order."""
         self._by_address.setdefault((ip, port), []).append((began_s, ended_s, entry))
+        first_s, last_s = self.span_s if self.size else (began_s, ended_s)
+        if began_s <= first_s or ended_s >= last_s:
+            self.span_s = (min(first_s, began_s), max(last_s, ended_s))
         self.size += 1
         self.left += 1
 
@@ -59,6 +64,11 @@ class AddressIndex(Generic[Entry]):
     def ends_s(self, ip: str, port: int) -> list[float]:
         """When the entries of that address ended that were not given out."""
         return [ended_s for _, ended_s, _ in self._by_address.get((ip, port), ())]
+
+    @property
+    def ips(self) -> set[str]:
+        """Of all entries, also those given out."""
+        return {ip for ip, _ in self._by_address}
 
     def __iter__(self) -> Iterator[Entry]:
         """What is left."""

@@ -19,6 +19,7 @@ from wsload.analysis.evidence import ECONNRESET_ERR, BackendEnd, Evidence, Hapro
 from wsload.analysis.folder import DisconnectRow, FailureRow, RunFolder
 from wsload.analysis.join import Joiner, index_backend, index_log, read_backend_log
 from wsload.analysis.log_formats import LogFile, LogRecord, read_log
+from wsload.analysis.sources import LogFit, fit_of
 from wsload.record import layout
 from wsload.record.backend_log import BackendEnd as BackendLine
 from wsload.record.backend_log import EndedBy
@@ -31,6 +32,8 @@ UNEXPLAINED = frozenset({Cause.PEER_FIN, Cause.PEER_RESET, Cause.UNKNOWN})
 _PROCESS_END_S = 1.0
 """How near a tunnel's end lies to the end of HAProxy's process for the one to explain the other."""
 _MAX_HANDSHAKE_S = 3600.0
+_FITTING_SHARE = 0.5
+"""A log that fewer of the run's ends are in than this is asked for the reason."""
 _CLOCKS_AGREE_S = 0.02
 """HAProxy's milliseconds, our anchor between wall clock and monotonic clock, and a busy moment."""
 
@@ -38,10 +41,23 @@ _CLOCKS_AGREE_S = 0.02
 class RunVerdicts:
     """Go through :meth:`disconnects`, then :meth:`failures`; then :meth:`attribution` is complete."""
 
-    def __init__(self, folder: RunFolder, external_log: Path | None = None) -> None:
-        """``external_log``, of a HAProxy that wsload did not start, takes the place of the folder's own."""
+    def __init__(
+        self,
+        folder: RunFolder,
+        external_log: Path | None = None,
+        timers_ms: Mapping[str, int] | None = None,
+        log_ahead_s: float = 0.0,
+    ) -> None:
+        """Reads the log and the backend's records.
+
+        Args:
+            folder: The run.
+            external_log: Of a HAProxy that wsload did not start; takes the place of the folder's own.
+            timers_ms: Timers in force that the run did not know, or not right.
+            log_ahead_s: By how much the clock that dated the log is ahead of the run's.
+        """
         self._folder, info = folder, folder.info
-        self._timers_ms = info.timers_ms
+        self._timers_ms = {**info.timers_ms, **(timers_ms or {})}
         self._log_file: LogFile | None = None
         log_path = external_log or folder.path / layout.HAPROXY_LOG
         if log_path.is_file():
@@ -49,7 +65,7 @@ class RunVerdicts:
         index = index_log(self._log_file.records()) if self._log_file is not None else None
         backend = index_backend(read_backend_log(folder.path / layout.BACKEND_LOG))
         monotonic_s = info.start_monotonic_ns / NS_PER_S
-        self._joiner = Joiner(index, backend, info.started_unix_s, monotonic_s)
+        self._joiner = Joiner(index, backend, info.started_unix_s + log_ahead_s, monotonic_s)
         self._log_lines = index.size if index is not None else 0
         self._backend_records = backend.size
         self._ended = 0
@@ -106,10 +122,13 @@ class RunVerdicts:
             handshake_causes=dict(sorted(self._handshake_causes.items())),
         )
 
-    @property
-    def unread_examples(self) -> list[tuple[int, str]]:
-        """Number and text of the first lines of the log that could not be read."""
-        return self._log_file.examples if self._log_file is not None else []
+    def log_fit(self) -> LogFit | None:
+        """How the log fitted the run, complete with :meth:`attribution`; None without a log."""
+        if self._log_file is None or self._joiner.log is None:
+            return None
+        fitted = self._joiner.matched >= _FITTING_SHARE * self._ended
+        rows = iter(()) if fitted else self._folder.iter_disconnects()
+        return fit_of(self._log_file, self._joiner.log, rows, self._folder.info.started_unix_s)
 
     def _evidence(self, row: DisconnectRow) -> Evidence:
         opened_s = row.t_s - (row.age_s or 0.0)

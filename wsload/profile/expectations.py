@@ -1,4 +1,4 @@
-"""Timers as assertions: ``[expect]`` then ``idle = { dies_at = "30s", cause = "haproxy_tunnel_timeout" }``."""
+"""Timers as assertions: below ``[expect]``, ``idle = { dies_at = "30s" }``, ``pinged = { survives = true }``."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any

@@ -181,7 +181,7 @@ class Cohort(Struct, frozen=True, kw_only=True):
     match: Match = Match.STAMP
     every_ns: int = 20 * NS_PER_S
     after_ns: int = NS_PER_S
-    """How long after its planned opening a half-closed, stalled, ghost or reset tunnel does what it is named for."""
+    """When, after its planned opening, a half-closed, stalled, ghost or reset tunnel becomes it."""
 
 
 class Aggregation(StrEnum):

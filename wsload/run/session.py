@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -83,12 +83,19 @@ async def run(
     return finish(folder.path, loaded)
 
 
-def finish(out: Path, loaded: LoadedProfile, external_log: Path | None = None) -> RunResult:
+def finish(
+    out: Path,
+    loaded: LoadedProfile,
+    external_log: Path | None = None,
+    timers_ms: Mapping[str, int] | None = None,
+    log_ahead_s: float | None = None,
+) -> RunResult:
     """Write the final causes and ``summary.json`` from what stands in a run's folder.
 
-    ``external_log`` is the log of a HAProxy that wsload did not start.
+    ``external_log`` is the log of a HAProxy that wsload did not start, ``timers_ms`` are its timers, and
+    ``log_ahead_s`` is how far its clock is ahead; what is None stays as it was said the last time.
     """
-    write_verdicts(out, external_log)
+    write_verdicts(out, external_log, timers_ms, log_ahead_s)
     folder = RunFolder(out)
     summary = summarise(folder, loaded.profile)
     writer = FolderWriter(out)
