@@ -206,3 +206,9 @@ def test_the_cause_is_named(binary: str, name: str, runs: dict[tuple[str, str], 
     attribution = folder.attribution()
     assert attribution is not None
     assert attribution.completeness.dropped == 0
+
+
+def test_other_releases_are_put_to_the_test_too() -> None:
+    if len(BINARIES) == 1:
+        pytest.skip("no other HAProxy: set WSLOAD_TEST_HAPROXY to the paths of some, separated by :")
+    assert len({release_of(binary) for binary in BINARIES}) == len(BINARIES)
