@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from wsload.record.known_timers import KNOWN_TIMERS, KnownTimer
+from wsload.record.layout import OWN_TIMERS
 from wsload.units import NS_PER_S
 
 Floats = NDArray[np.float64]
@@ -51,7 +52,6 @@ _TAIL_SHARE = 0.05
 """A tail's half window has to hold this share of the window's values, beside what the background explains."""
 
 _MS_PER_S = 1000
-_BACKEND_IDLE_CLOSE = "backend-idle-close"
 _HAPROXY_UNITS = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1000, "s"), (1, "ms"))
 
 
@@ -248,7 +248,7 @@ def _candidates(timers_ms: Mapping[str, int]) -> list[tuple[tuple[str, ...], str
         both = {name: timers_ms[name] for name in ("client", "server") if timers_ms.get(name)}
         shorter = tuple(name for name, ms in both.items() if ms == min(both.values()))
         rows = [(shorter, "because no `timeout tunnel` is set")] if shorter else []
-    rows += [((_BACKEND_IDLE_CLOSE,), "")]
+    rows += [((name,), "") for name in OWN_TIMERS]
     rows += [((name,), "where one side had closed its half") for name in ("client-fin", "server-fin")]
     return [row for row in rows if timers_ms.get(row[0][0])]
 
@@ -263,9 +263,7 @@ def _setting(name: str, ms: int) -> str:
     """``timeout client 30s`` in backticks, as HAProxy takes it: one number, one unit."""
     unit_ms, unit = next(row for row in _HAPROXY_UNITS if ms % row[0] == 0)
     length = f"{ms // unit_ms}{unit}"
-    return (
-        f"the backend's idle close {length}" if name == _BACKEND_IDLE_CLOSE else f"`timeout {name} {length}`"
-    )
+    return f"{OWN_TIMERS[name]} {length}" if name in OWN_TIMERS else f"`timeout {name} {length}`"
 
 
 def _seconds(cluster: Cluster) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from wsload.analysis.folder import RunFolder
 from wsload.analysis.summary import ALL
 from wsload.errors import FolderError
-from wsload.record.layout import RunInfo, Summary
+from wsload.record.layout import OWN_TIMERS, RunInfo, Summary
 from wsload.record.outcome import Cause, Validity
 from wsload.units import NS_PER_MS, NS_PER_S, format_count, format_duration, format_share, format_size
 
@@ -111,7 +111,7 @@ def _plan_facts(info: RunInfo) -> dict[str, str]:
     }
     facts |= {f"cohort {name}": f"{format_count(count)} tunnels" for name, count in info.cohorts.items()}
     facts |= {
-        (name if name == "backend-idle-close" else f"timeout {name}"): format_duration(value * NS_PER_MS)
+        (name if name in OWN_TIMERS else f"timeout {name}"): format_duration(value * NS_PER_MS)
         for name, value in info.timers_ms.items()
     }
     return facts

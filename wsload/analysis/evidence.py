@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
+from wsload.record.layout import OWN_TIMERS
 from wsload.record.outcome import PlanAct, Wire
 from wsload.record.snapshot import Disconnect
 from wsload.units import NS_PER_MS, NS_PER_S, format_duration
@@ -125,7 +126,7 @@ def told(evidence: Evidence) -> str:
 
 def timer_words(evidence: Evidence, name: str) -> str:
     """``timeout tunnel is 5s``."""
-    words = "the backend's own idle close" if name == "backend-idle-close" else f"timeout {name}"
+    words = OWN_TIMERS.get(name, f"timeout {name}")
     timer_ns = evidence.timer_ns(name)
     return f"{words} is {format_duration(timer_ns)}" if timer_ns else f"{words} is not set"
 

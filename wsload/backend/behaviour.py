@@ -1,5 +1,6 @@
 """What the backend answers to requests and frames, and how it ends a tunnel. Pure: no socket, no clock."""
 
+import math
 import random
 from enum import Enum
 from typing import NamedTuple
@@ -15,6 +16,11 @@ ECHO_HEADS: dict[int, list[bytes]] = {
     for opcode in (Opcode.TEXT, Opcode.BINARY)
 }
 """First byte of a whole message -> header of its echo, by length: those that the fast path answers."""
+
+
+_GOLDEN = (math.sqrt(5) - 1) / 2
+_SILVER = math.sqrt(2) - 1
+"""Two that have nothing to do with each other, or all that is drawn twice would be drawn alike."""
 
 
 class Fate(Enum):
@@ -81,25 +87,31 @@ def timed_end(backend: Backend) -> tuple[bytes, End]:
 
 
 class Draws:
-    """Which requests and tunnels the shares of a misbehaving backend meet: by lot, as random neighbours may
-    belong to one cohort. The same seed and order of arrival give the same draws."""
+    """Which requests and tunnels the shares of a misbehaving backend meet.
+
+    The fractional parts of multiples of an irrational number: so after n of them a share is met to within
+    about 1/n, which chance would miss by several per cent, and nothing is in step with cohorts that take
+    turns. The same seed and order of arrival give the same draws.
+    """
 
     def __init__(self, seed: str, backend: Backend) -> None:
-        self._draw = random.Random(seed).random
+        generator = random.Random(seed)
+        self._fate_at, self._ends_at = generator.random(), generator.random()
         self._refused_below = backend.refuse_share
         self._unanswered_below = backend.refuse_share + backend.upgrade_missing_share
         self._ended_below = backend.ends_share
 
     def fate(self) -> Fate:
         """Of the next upgrade request."""
-        drawn = self._draw()
+        drawn = self._fate_at = (self._fate_at + _GOLDEN) % 1
         if drawn < self._refused_below:
             return Fate.REFUSED
         return Fate.UNANSWERED if drawn < self._unanswered_below else Fate.UPGRADED
 
     def ends(self) -> bool:
         """Whether the next tunnel is one that we end."""
-        return self._draw() < self._ended_below
+        self._ends_at = (self._ends_at + _SILVER) % 1
+        return self._ends_at < self._ended_below
 
 
 def respond(reader: FrameReader, data: bytes, reply: Reply) -> tuple[bytes, End | None]:

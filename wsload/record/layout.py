@@ -142,6 +142,13 @@ class ActionLine(msgspec.Struct):
     detail: dict[str, Any] = {}
 
 
+OWN_TIMERS = {
+    "backend-idle-close": "the backend's idle close",
+    "backend-ends-after": "the backend's ends_after",
+}
+"""The embedded backend's timers: their names beside HAProxy's, and what to call them."""
+
+
 class RunInfo(msgspec.Struct):
     """``plan.json``: what the run set out to do, in the words of the profile and resolved numbers."""
 
@@ -164,7 +171,7 @@ class RunInfo(msgspec.Struct):
     interval_s: float
     via: str
     timers_ms: dict[str, int]
-    """The timers in force, by HAProxy's names; ``backend-idle-close`` beside them where set."""
+    """The timers in force, by HAProxy's names; those of :data:`OWN_TIMERS` beside them where set."""
     maxconn: int
     """Slots of all HAProxy processes together; 0 without HAProxy."""
     lag_limit_ms: float

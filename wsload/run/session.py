@@ -172,6 +172,8 @@ class _Session:
             await system.stop()
             if system.log_lines:
                 journal.note("haproxy_log", **system.log_lines)
+            if system.backend_records_lost:
+                journal.note("backend_log", lost=system.backend_records_lost)
 
     @property
     def began(self) -> bool:

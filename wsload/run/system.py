@@ -21,9 +21,6 @@ from wsload.record.layout import ProcessLine
 from wsload.run.folder import FolderWriter, recording_error
 from wsload.units import NS_PER_MS
 
-BACKEND_IDLE_CLOSE = "backend-idle-close"
-"""The embedded backend's own timer, beside HAProxy's in ``RunInfo.timers_ms``."""
-
 
 class Death(msgspec.Struct, frozen=True):
     """A process of the system that ended though nobody asked."""
@@ -66,8 +63,10 @@ class System:
         """The timers in force, as far as they are known."""
         profile = self._profile
         timers = effective_timers_ms(profile.haproxy) if self._fleet is not None else {}
-        if self._backend is not None and profile.backend.idle_close_ns:
-            timers[BACKEND_IDLE_CLOSE] = profile.backend.idle_close_ns // NS_PER_MS
+        backend = profile.backend
+        own_ns = dict(zip(layout.OWN_TIMERS, (backend.idle_close_ns, backend.ends_after_ns), strict=True))
+        if self._backend is not None:
+            timers |= {name: ns // NS_PER_MS for name, ns in own_ns.items() if ns}
         return timers
 
     @property
@@ -80,6 +79,11 @@ class System:
     def log_lines(self) -> dict[str, int]:
         """How whole HAProxy's log is: lines received, and lost in our own receive buffer."""
         return {} if self._log is None else {"lines": self._log.lines, "lost": self._log.dropped}
+
+    @property
+    def backend_records_lost(self) -> int:
+        """Records that the backend could not write; known once it has stopped."""
+        return sum(report.log_lost for report in self._backend.last_reports) if self._backend else 0
 
     async def sample(self, t_s: float) -> list[dict[str, Any]]:
         """HAProxy's figures now, written to the folder too."""
@@ -135,6 +139,7 @@ class System:
                 plan.backend_listeners,
                 push_payload_bytes=profile.backend.push_payload_bytes,
                 log_path=self._folder.path / layout.BACKEND_LOG,
+                seed=profile.load.seed,
             )
             servers = self._backend.addresses
         if via is Via.DIRECT:
