@@ -58,11 +58,11 @@ def test_every_end_of_a_mixed_run_is_named_as_the_backend_and_the_plan_know_it(t
     )
     named = Counter((row.cause, row.confidence) for row in rows)
     assert len(rows) == 200
-    # A client that vanished cannot have been reset; its planned end went first, whatever HAProxy logged later.
+    # A client that vanished was not reset: its planned end went first, whatever HAProxy logged later.
     planned = [row for row in rows if row.plan is not PlanAct.NOTHING]
     reset_later = sum(row.termination.startswith("SD") for row in planned)
-    assert truth[BackendWire.RST] == 50
-    assert named[Cause.BACKEND_RESET, Confidence.CERTAIN] + reset_later == 50
+    assert truth[BackendWire.RST] >= 40
+    assert named[Cause.BACKEND_RESET, Confidence.CERTAIN] + reset_later == truth[BackendWire.RST]
     assert named[Cause.PLANNED, Confidence.CERTAIN] == len(planned)
     assert {row.cohort for row in planned} == {"pinged", "ghost", "half"}
     # What is left was silent, and only the tunnel timer was in force.

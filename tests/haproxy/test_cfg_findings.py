@@ -152,6 +152,7 @@ def test_what_is_written_as_told_leaves_nothing_to_tell(text: str) -> None:
         ("60s", "30s", "An idle tunnel ends after 30s, by `timeout server` of line 7; HAProxy logs sD."),
         ("30s", "30s", "An idle tunnel ends after 30s, by `timeout client` of line 6; HAProxy logs cD."),
         ("0", "30s", "An idle tunnel ends after 30s, by `timeout server` of line 7; HAProxy logs sD."),
+        ("1d12h", "30s", "Then the smaller of `timeout client` and `timeout server` ends an idle tunnel."),
         ("0", "0", "No timer ends an idle tunnel: a client that vanishes keeps its slot until HAProxy ends."),
     ],
 )
@@ -206,6 +207,7 @@ def test_a_rule_for_the_tunnel_timer_is_as_good_as_the_setting_if_it_always_appl
     ("line", "severity", "title", "written"),
     [
         ("timeout tunnel 3600", "harmful", "`timeout tunnel 3600`", "timeout tunnel 1h"),
+        ("timeout tunnel 86400", "harmful", "`timeout tunnel 86400`", "timeout tunnel 1d"),
         ("timeout tunnel 3600000", "hint", "`timeout tunnel 3600000`", "timeout tunnel 1h"),
         ("timeout check  30", "harmful", "`timeout check 30`", "timeout check  30s"),
         ("timeout check 5000 # ms", "hint", "`timeout check 5000`", "timeout check 5s"),
@@ -408,6 +410,14 @@ def test_haproxys_words_become_findings_with_their_lines() -> None:
     ]
     assert found[0].effect.startswith("argument number 2 at position 17 is empty: timeout server")
     assert found[1].effect.endswith("'web' (0:Success) (It may be there on the machine where HAProxy runs.)")
+
+
+def test_haproxys_own_doubt_about_a_bare_number_is_not_repeated() -> None:
+    words = (
+        "[WARNING]  (7) : config : parsing [x:15] : 'timeout check 30' in backend 'b' is suspiciously small"
+    )
+    ours = findings(f"{QUIET}{GOOD}{ROUTE} timeout check 30\n")
+    assert merged(haproxy_findings(0, words), ours) == ours
 
 
 def test_a_refusal_without_an_alert_is_a_finding_all_the_same() -> None:

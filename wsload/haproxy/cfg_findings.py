@@ -46,6 +46,12 @@ _ABSENT = re.compile(
     r"cannot find (?:user|group) id|No such file|unable to (?:stat|load|open)|failed to open|not resolve"
 )
 _BOILERPLATE = ("Error(s) found in configuration file", "Fatal errors found in configuration")
+_TUNNEL_IN_FRONTEND = "`timeout tunnel` in a frontend"
+_BARE_NUMBER = "a bare number"
+_SAID_BY_BOTH = (
+    (_TUNNEL_IN_FRONTEND, "ignored because frontend"),
+    (_BARE_NUMBER, "suspiciously small"),  # from 3.2 on, for some of them
+)
 _NAMES_SHOWN = 4
 
 
@@ -127,11 +133,16 @@ def haproxy_findings(status: int, words: str) -> list[Finding]:
 def merged(haproxys: Iterable[Finding], ours: Iterable[Finding]) -> list[Finding]:
     """Both by line; where ours says the same as HAProxy's warning and what to do, the warning goes."""
     own = list(ours)
-    explained = {finding.line for finding in own if finding.title == _TUNNEL_IN_FRONTEND}
+    explained = {
+        (finding.line, phrase)
+        for finding in own
+        for title, phrase in _SAID_BY_BOTH
+        if finding.title.startswith(title)
+    }
     kept = [
         finding
         for finding in haproxys
-        if finding.line not in explained or "ignored because frontend" not in finding.effect
+        if not any(line == finding.line and phrase in finding.effect for line, phrase in explained)
     ]
     return sorted([*kept, *own], key=lambda finding: finding.line)
 
@@ -151,7 +162,6 @@ class _IdleEnd(msgspec.Struct, frozen=True, kw_only=True):
     """The timer that ends an idle tunnel; ``timer`` None: none does."""
 
     timer: Timeout | None
-    state: str
     words: str
 
 
@@ -177,16 +187,16 @@ def _idle_end(route: Route) -> _IdleEnd:
     ]
     if not timers:
         words = "No timer ends an idle tunnel: a client that vanishes keeps its slot until HAProxy ends."
-        return _IdleEnd(timer=None, state="", words=words)
+        return _IdleEnd(timer=None, words=words)
     if any(timer.ns is None for timer, _ in timers):
         words = "Then the smaller of `timeout client` and `timeout server` ends an idle tunnel."
-        return _IdleEnd(timer=timers[0][0], state="", words=words)
+        return _IdleEnd(timer=timers[0][0], words=words)
     timer, state = min(timers, key=lambda pair: pair[0].ns or 0)
     words = (
         f"An idle tunnel ends after {_shown(timer)}, by `timeout {timer.name}` of line {timer.line.number}; "
         f"HAProxy logs {state}."
     )
-    return _IdleEnd(timer=timer, state=state, words=words)
+    return _IdleEnd(timer=timer, words=words)
 
 
 def _tunnel_timer(route: Route, about: _About) -> Timeout | Line | None:
@@ -209,10 +219,11 @@ def _is_unconditional(rule: Line) -> bool:
 def _no_tunnel(about: _About) -> Iterator[Finding]:
     """No ``timeout tunnel``, or one of 0: backends that share the reason and the remedy make one finding."""
     groups: dict[tuple[int, int, str, bool, str], list[Route]] = {}
+    none_told = not any(route.websocket for route in about.config.routes)
     for route in about.config.routes:
         timer = _tunnel_timer(route, about)
         is_zero = isinstance(timer, Timeout) and not _in_force(timer)
-        if is_zero or (timer is None and route in about.routes):
+        if is_zero or (timer is None and (route.websocket or none_told)):
             home = route.backend.parent or route.backend
             zero = timer.line.number if isinstance(timer, Timeout) else 0
             key = (zero, home.line, route.backend.mode, route.websocket, _idle_end(route).words)
@@ -281,11 +292,12 @@ def _bare_numbers(about: _About) -> Iterator[Finding]:
                 continue
             ns = int(text) * NS_PER_MS
             short = ns < _TOO_SHORT_NS.get(name, _TOO_SHORT_ELSE_NS)
+            short |= name == "tunnel" and ns % NS_PER_S != 0  # 86400: nobody wants 86.4 s, but many a day
             meant = haproxy_time(int(text) * NS_PER_S if short else ns)
             yield Finding(
                 line=line.number,
                 severity=Severity.HARMFUL if short else Severity.HINT,
-                title=f"a bare number: `{' '.join(line.text.split())}`",
+                title=f"{_BARE_NUMBER}: `{' '.join(line.text.split())}`",
                 effect=f"It is milliseconds: {haproxy_time(ns)}." + (" Seconds were meant?" if short else ""),
                 fix=_instead(line.number, line.text.replace(text, meant, 1), section.label),
             )
@@ -310,9 +322,6 @@ def _tunnel_in_frontend(about: _About) -> Iterator[Finding]:
                     "line to the backend, or to the `defaults` that the backend inherits from.",
                     fix=_instead(line.number, None, section.label),
                 )
-
-
-_TUNNEL_IN_FRONTEND = "`timeout tunnel` in a frontend"
 
 
 def _long_tunnels(about: _About) -> Iterator[Finding]:
@@ -540,18 +549,25 @@ def _set_timeouts(about: _About) -> Iterator[Finding]:
                     title=f"`set-timeout tunnel` in a listen that passes on to {route.backend.label}",
                     effect=f"Line {route.line} sends requests to another backend. HAProxy 3.2 forgets the "
                     f"timeout on the way, 2.6 and 3.0 keep it; this is {about.version}.",
-                    fix=_below(route.backend, " ".join(rule.words)),
+                    fix=_below(route.backend, " ".join(rule.words[:4])),
                 )
 
 
 def _chained_hops(about: _About) -> Iterator[Finding]:
     """A server that is a listener of the same file: the hop with the shorter timer decides."""
+    at: dict[str, dict[int, Route]] = {}
+    for route in about.config.routes:
+        for bind in route.frontend.binds:
+            for address in _addresses(bind.words[1:2], _ANY_ADDRESS):
+                at.setdefault(address, {})[id(route)] = route
     for outer in about.config.routes:
-        for inner in about.config.routes:
-            if not any(
-                _meets(server, bind) for server in outer.backend.servers for bind in inner.frontend.binds
-            ):
-                continue
+        inner_routes = {
+            key: inner
+            for server in outer.backend.servers
+            for address in _addresses(server.words[2:3], _LOOPBACK)
+            for key, inner in at.get(address, {}).items()
+        }
+        for inner in inner_routes.values():
             ours, theirs = _idle_timer(outer, about), _idle_timer(inner, about)
             if ours is None or theirs is None or not ours.ns or not theirs.ns or ours.ns == theirs.ns:
                 continue
@@ -577,16 +593,14 @@ def _idle_timer(route: Route, about: _About) -> Timeout | None:
     return None if isinstance(timer, Line) else timer if _in_force(timer) else _idle_end(route).timer
 
 
-def _meets(server: Line, bind: Line) -> bool:
-    to, at = (
-        _ADDRESS_KIND.sub("", line.words[position : position + 1][0]) if len(line.words) > position else ""
-        for line, position in ((server, 2), (bind, 1))
-    )
-    if to == at:
-        return bool(to)
-    to_host, _, to_port = to.rpartition(":")
-    at_host, _, at_port = at.rpartition(":")
-    return to_port == at_port and to_host in _LOOPBACK and at_host in _ANY_ADDRESS
+def _addresses(words: tuple[str, ...], local_hosts: tuple[str, ...]) -> Iterator[str]:
+    """An address as written; and ``local:PORT`` where its host is this machine."""
+    for word in words:
+        address = _ADDRESS_KIND.sub("", word)
+        yield address
+        host, colon, port = address.rpartition(":")
+        if colon and host in local_hosts:
+            yield f"local:{port}"
 
 
 _ADDRESS_KIND = re.compile(r"^(?:ipv4|ipv6|unix)@")

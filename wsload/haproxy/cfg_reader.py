@@ -7,6 +7,7 @@ and 4 (which ``defaults`` a proxy inherits). It reads any text without an error:
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
+from functools import cached_property
 
 import msgspec
 
@@ -79,7 +80,7 @@ class Timeout(msgspec.Struct, frozen=True, kw_only=True):
     """The ``defaults`` it comes from; None if it stands in the section itself."""
 
 
-class Section(msgspec.Struct, frozen=True, kw_only=True):
+class Section(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """One section with all that applies in it; of a repeated setting the last one counts."""
 
     kind: SectionKind
@@ -99,13 +100,24 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
 
     def starting(self, *words: str) -> tuple[Line, ...]:
         """The lines in force that begin with these words."""
-        return tuple(line for line in self.lines if line.words[: len(words)] == words)
+        return tuple(line for line in self._by_keyword.get(words[0], ()) if line.words[: len(words)] == words)
+
+    @cached_property
+    def _by_keyword(self) -> dict[str, list[Line]]:
+        """Made once: a section may have thousands of lines, and every route asks it for a few."""
+        found: dict[str, list[Line]] = {}
+        for line in self.lines:
+            taken_back = line.words[0] in ("no", "default")
+            found.setdefault(line.words[1] if taken_back and line.words[1:] else line.words[0], []).append(
+                line
+            )
+        return found
 
     def last(self, *words: str) -> Line | None:
         """The line that counts for a setting."""
         return next(reversed(self.starting(*words)), None)
 
-    @property
+    @cached_property
     def timeouts(self) -> dict[str, Timeout]:
         """Those in force, by name without the word ``timeout``."""
         return {
@@ -123,7 +135,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
     def option(self, name: str) -> Line | None:
         """The line that switches an option on, unless ``no option`` does away with it further down."""
         found = None
-        for line in self.lines:
+        for line in self._by_keyword.get("option", ()):
             if line.words[:2] == ("option", name):
                 found = line
             elif line.words[:3] in (("no", "option", name), ("default", "option", name)):
