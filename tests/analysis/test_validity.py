@@ -138,3 +138,12 @@ def test_the_gravest_reasons_come_first() -> None:
 )
 def test_a_figure_at_its_limit_is_no_doubt(changes: dict[str, Any]) -> None:
     assert judged(**changes) == (Validity.VALID, [])
+
+
+@pytest.mark.parametrize(
+    ("unanswered", "grade"), [(10, Validity.VALID), (11, Validity.SUSPECT), (101, Validity.INVALID)]
+)
+def test_messages_without_a_reply_are_not_left_out_in_silence(unanswered: int, grade: Validity) -> None:
+    found, reasons = judged(awaited=10_000, unanswered=unanswered)
+    assert found is grade
+    assert all("had no reply" in reason for reason in reasons)

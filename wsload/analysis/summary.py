@@ -1,6 +1,6 @@
 """From a result folder to its summary, in one pass over each file: memory does not grow with the run."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -9,7 +9,7 @@ from wsload.analysis.expect import judge_expectations
 from wsload.analysis.folder import Merged, RunFolder, add_interval
 from wsload.analysis.slo import Counts, counter_of, histogram_of, judge, verdict_of
 from wsload.analysis.validity import Observed, judge_validity
-from wsload.profile.model import HISTOGRAM_METRICS, Profile
+from wsload.profile.model import HISTOGRAM_METRICS, Match, Profile, Traffic
 from wsload.record.histogram import Histogram
 from wsload.record.layout import (
     SUMMARY_SCHEMA,
@@ -178,6 +178,7 @@ def summarise(folder: RunFolder, profile: Profile) -> Summary:
         behind_ms=totals.behind_ms,
         sent=sum(hold_counters.get("sent", {}).values()),
         unsent=sum(hold_counters.get("unsent", {}).values()),
+        **_replies(profile, hold_counters),
         intervals=totals.intervals,
         partial=partial,
     )
@@ -290,6 +291,22 @@ def _disconnects(folder: RunFolder) -> dict[str, dict[str, int]]:
 def _detail(actions: Iterable[ActionLine], name: str, key: str) -> int:
     """A number that actions of that name carry, added up; 0 where there are none."""
     return sum(int(action.detail.get(key, 0)) for action in actions if action.action == name)
+
+
+def _replies(profile: Profile, hold: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
+    """``awaited`` and ``unanswered`` of :class:`Observed`, over the cohorts whose messages want a reply."""
+    answered = [
+        cohort.name
+        for cohort in profile.cohorts
+        if cohort.traffic is Traffic.PINGED
+        or (cohort.traffic is Traffic.CHATTY and cohort.match is not Match.NONE)
+    ]
+    sent = [hold.get("sent", {}).get(name, 0) for name in answered]
+    matched = [
+        hold.get("received", {}).get(name, 0) - hold.get("unmatched", {}).get(name, 0) for name in answered
+    ]
+    missing = [max(each - back, 0) for each, back in zip(sent, matched, strict=True)]
+    return {"awaited": sum(sent), "unanswered": sum(missing)}
 
 
 def _process_figures(totals: IntervalTotals, role: str) -> dict[str, Any]:

@@ -15,6 +15,9 @@ BUSY_WORKER = 0.9
 """Share of a core above which a driver worker's own queueing shows in the latencies."""
 BEHIND_LIMIT_MS = 1000.0
 UNSENT_LIMIT = 0.001
+UNANSWERED_SUSPECT = 0.001
+UNANSWERED_INVALID = 0.01
+"""Shares without a reply above which the p99.9 and the p99 are those of the lucky only."""
 MISSING_INTERVALS = 1
 """Intervals that may be missing without a word: the last one may fall to the run's end."""
 
@@ -36,6 +39,10 @@ class Observed:
     sent: int = 0
     """In the hold, as ``unsent``."""
     unsent: int = 0
+    awaited: int = 0
+    """Messages and pings of the hold that a reply was due to."""
+    unanswered: int = 0
+    """Those of them that had none by the end of the drain."""
     intervals: int = 0
     """Interval lines of ramp and hold."""
     partial: bool = False
@@ -187,6 +194,20 @@ def _unsent(_info: RunInfo, observed: Observed, _: Sequence[ActionLine]) -> list
     ]
 
 
+def _unanswered(_info: RunInfo, observed: Observed, _: Sequence[ActionLine]) -> list[Finding]:
+    share = observed.unanswered / observed.awaited if observed.awaited else 0.0
+    if share <= UNANSWERED_SUSPECT:
+        return []
+    return [
+        (
+            Validity.INVALID if share > UNANSWERED_INVALID else Validity.SUSPECT,
+            f"{format_count(observed.unanswered)} of {format_count(observed.awaited)} messages of the hold "
+            f"({format_share(share)}) had no reply, and latencies can only tell of those that had; find out "
+            'what swallowed them, or write match = "none" if the backend does not reply',
+        )
+    ]
+
+
 CHECKS: tuple[Check, ...] = (
     _lag,
     _lost_workers,
@@ -195,6 +216,7 @@ CHECKS: tuple[Check, ...] = (
     _busy,
     _behind,
     _unsent,
+    _unanswered,
     _lost_logs,
     _few_intervals,
 )
