@@ -305,7 +305,9 @@ def _replies(profile: Profile, hold: Mapping[str, Mapping[str, int]]) -> dict[st
     matched = [
         hold.get("received", {}).get(name, 0) - hold.get("unmatched", {}).get(name, 0) for name in answered
     ]
-    missing = [max(each - back, 0) for each, back in zip(sent, matched, strict=True)]
+    # A tunnel that was cut may have taken one message with it; that is told among the disconnects.
+    cut = [hold.get("disconnect_unexpected", {}).get(name, 0) for name in answered]
+    missing = [max(each - back - lost, 0) for each, back, lost in zip(sent, matched, cut, strict=True)]
     return {"awaited": sum(sent), "unanswered": sum(missing)}
 
 

@@ -1,4 +1,4 @@
-"""Timers as assertions: below ``[expect]``, ``idle = { dies_at = "30s" }``, ``pinged = { survives = true }``."""
+"""Timers as assertions: ``idle = { dies_at = "30s" }`` or ``{ survives = true }`` below ``[expect]``."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
