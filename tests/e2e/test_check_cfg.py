@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.haproxy.test_cfg_findings import mended
+from tests.haproxy.cfg_samples import mended
 from wsload import children
 from wsload.cli.check_cfg import check_cfg
 from wsload.errors import ExitCode, HaproxyError
-from wsload.haproxy.cfg_findings import Finding, find
+from wsload.haproxy.cfg_finding import Finding
+from wsload.haproxy.cfg_findings import find
 from wsload.haproxy.cfg_reader import read_config
 from wsload.haproxy.process import check_config, free_ports, version
 

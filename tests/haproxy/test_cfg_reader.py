@@ -1,6 +1,8 @@
 import pytest
 
-from wsload.haproxy.cfg_reader import Config, SectionKind, parse_time_ns, read_config, split_words
+from wsload.haproxy.cfg_lines import parse_time_ns, split_words
+from wsload.haproxy.cfg_reader import Config, read_config
+from wsload.haproxy.cfg_sections import SectionKind
 from wsload.units import NS_PER_MS, NS_PER_S
 
 

@@ -1,18 +1,17 @@
 """``wsload check --haproxy-cfg FILE``: HAProxy's own check of a file, then what in it hurts WebSockets."""
 
 import os
-import subprocess
 import textwrap
 from pathlib import Path
 
 from wsload.cli.views import say, text_width
 from wsload.errors import ExitCode, HaproxyError
-from wsload.haproxy.cfg_findings import Finding, Severity, find, haproxy_findings, merged
+from wsload.haproxy.cfg_finding import Finding, Severity
+from wsload.haproxy.cfg_findings import find, haproxy_findings, merged
 from wsload.haproxy.cfg_reader import read_config
-from wsload.haproxy.process import find_binary, version
+from wsload.haproxy.process import ask, find_binary, version
 from wsload.plan.preflight import read_machine
 
-_CHECK_TIMEOUT_S = 20.0
 _INDENT = "    "
 
 
@@ -92,16 +91,6 @@ def _program(binary: str) -> str:
 
 def _asked(program: str, path: Path) -> tuple[int, str]:
     """Exit status and words of ``haproxy -c -V``; stdout says no more than that all is well, or is not."""
-    try:
-        done = subprocess.run(
-            [program, "-c", "-V", "-f", str(path)],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_CHECK_TIMEOUT_S,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise HaproxyError(f"--haproxy-binary: {program} cannot be run: {error}; name another") from error
+    done = ask(program, "-c", "-V", "-f", str(path), setting="--haproxy-binary")
     speaks = done.returncode == 0 or "[ALERT]" in done.stderr
     return done.returncode, done.stderr if speaks else done.stderr + done.stdout

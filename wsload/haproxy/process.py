@@ -48,9 +48,10 @@ def find_binary(name: str) -> str:
 
 def version(binary: str) -> str:
     """``2.6.12``, as ``haproxy -v`` says. Raises HaproxyError if this is no HAProxy."""
-    status, words = _run(binary, "-v")
+    done = ask(binary, "-v")
+    words = done.stdout + done.stderr
     found = parse_version(words) if "HAProxy" in words or "HA-Proxy" in words else ""
-    if status != 0 or not found:
+    if done.returncode != 0 or not found:
         raise HaproxyError(
             f'haproxy.binary: "{binary} -v" does not answer as HAProxy does; name another program'
         )
@@ -59,9 +60,28 @@ def version(binary: str) -> str:
 
 def check_config(binary: str, cfg_path: Path) -> None:
     """``haproxy -c -V -f``. Raises HaproxyError with HAProxy's own words if it rejects the file."""
-    status, words = _run(binary, "-c", "-V", "-f", str(cfg_path))
-    if status != 0:
-        raise HaproxyConfigError(f"{cfg_path}: HAProxy rejects it: {alerts(words)}")
+    done = ask(binary, "-c", "-V", "-f", str(cfg_path))
+    if done.returncode != 0:
+        raise HaproxyConfigError(f"{cfg_path}: HAProxy rejects it: {alerts(done.stdout + done.stderr)}")
+
+
+def ask(binary: str, *arguments: str, setting: str = "haproxy.binary") -> subprocess.CompletedProcess[str]:
+    """Run HAProxy to its end: its exit status, and what it wrote, undecodable bytes replaced.
+
+    Raises HaproxyError, which names the ``setting`` that chose the program, if it cannot be run or takes too
+    long.
+    """
+    try:
+        return subprocess.run(
+            [binary, *arguments],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_RUN_TIMEOUT_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise HaproxyError(f"{setting}: {binary} cannot be run: {error}; name another program") from error
 
 
 def alerts(words: str) -> str:
@@ -273,16 +293,3 @@ def _refusal(process: HaproxyProcess, words: str) -> str:
     if _PORT_TAKEN in words:
         return f"haproxy.port: {process.port} is taken: HAProxy says: {alerts(words)}; {remedy}"
     return f"HAProxy does not start: {alerts(words)}; {remedy}"
-
-
-def _run(binary: str, *arguments: str) -> tuple[int, str]:
-    """Exit status, and all that it wrote."""
-    try:
-        done = subprocess.run(
-            [binary, *arguments], capture_output=True, text=True, timeout=_RUN_TIMEOUT_S, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise HaproxyError(
-            f"haproxy.binary: {binary} cannot be run: {error}; name another program"
-        ) from error
-    return done.returncode, done.stdout + done.stderr
