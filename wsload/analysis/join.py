@@ -79,9 +79,7 @@ def index_log(records: Iterable[LogRecord]) -> AddressIndex[LogRecord]:
     """HAProxy's lines by client address and the second they were accepted (Unix time)."""
     index: AddressIndex[LogRecord] = AddressIndex()
     for record in records:
-        index.add(
-            record.client_ip, record.client_port, record.accept_unix_s, record.end_unix_s, record
-        )
+        index.add(record.client_ip, record.client_port, record.accept_unix_s, record.end_unix_s, record)
     return index
 
 

@@ -16,10 +16,13 @@ from wsload.analysis.folder import DisconnectRow
 from wsload.analysis.join import SLACK_S, AddressIndex
 from wsload.analysis.log_formats import LogFile, LogRecord
 from wsload.errors import FolderError
+from wsload.record.layout import Completeness
 
 EVIDENCE = "evidence.json"
 VERSION = 1
 
+_FITTING_SHARE = 0.5
+"""A log that fewer of a run's ends are in than this is asked for the reason."""
 _FEWEST, _SPREAD_S = 5, 1.0
 """So many ends have to agree, the middle half of them to so much, before a clock is said to be wrong."""
 _ADDRESSES = 3
@@ -37,7 +40,7 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LogFit(msgspec.Struct, frozen=True, kw_only=True):
-    """How the log that was joined read. What follows ``from_unix_s`` is known only where it fitted badly."""
+    """How the log that was joined read. What follows ``to_unix_s`` is known only where it did not fit."""
 
     formats: dict[str, int]
     """Format -> lines."""
@@ -76,6 +79,11 @@ def read_sources(folder: Path) -> Sources:
         return Sources()
     except (OSError, msgspec.MsgspecError) as error:
         raise FolderError(f"{path}: cannot be read ({error}); delete it to start over") from error
+
+
+def fits(counts: Completeness) -> bool:
+    """Whether a log holds so many of a run's ends that it is the right one, and read right."""
+    return counts.matched >= _FITTING_SHARE * counts.ended
 
 
 def fit_of(

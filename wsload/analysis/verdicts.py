@@ -19,7 +19,7 @@ from wsload.analysis.evidence import ECONNRESET_ERR, BackendEnd, Evidence, Hapro
 from wsload.analysis.folder import DisconnectRow, FailureRow, RunFolder
 from wsload.analysis.join import Joiner, index_backend, index_log, read_backend_log
 from wsload.analysis.log_formats import LogFile, LogRecord, read_log
-from wsload.analysis.sources import LogFit, fit_of
+from wsload.analysis.sources import LogFit, fit_of, fits
 from wsload.record import layout
 from wsload.record.backend_log import BackendEnd as BackendLine
 from wsload.record.backend_log import EndedBy
@@ -32,8 +32,8 @@ UNEXPLAINED = frozenset({Cause.PEER_FIN, Cause.PEER_RESET, Cause.UNKNOWN})
 _PROCESS_END_S = 1.0
 """How near a tunnel's end lies to the end of HAProxy's process for the one to explain the other."""
 _MAX_HANDSHAKE_S = 3600.0
-_FITTING_SHARE = 0.5
-"""A log that fewer of the run's ends are in than this is asked for the reason."""
+_SECONDS = ("t_s", "age_s", "idle_rx_s", "idle_tx_s", "waited_s")
+"""Columns, of either table."""
 _CLOCKS_AGREE_S = 0.02
 """HAProxy's milliseconds, our anchor between wall clock and monotonic clock, and a busy moment."""
 
@@ -60,7 +60,7 @@ class RunVerdicts:
         self._timers_ms = {**info.timers_ms, **(timers_ms or {})}
         self._log_file: LogFile | None = None
         log_path = external_log or folder.path / layout.HAPROXY_LOG
-        if log_path.is_file():
+        if external_log is not None or log_path.is_file():
             self._log_file = read_log(log_path)
         index = index_log(self._log_file.records()) if self._log_file is not None else None
         backend = index_backend(read_backend_log(folder.path / layout.BACKEND_LOG))
@@ -85,12 +85,10 @@ class RunVerdicts:
             if cause not in (Cause.PLANNED, Cause.GENERATOR_LOST):
                 values_s = self._idle_s.setdefault((row.cohort, cause in UNEXPLAINED), array("d"))
                 values_s.append(evidence.idle_ns / NS_PER_S)
-            yield _as_written(row) | {
-                "cause": cause,
-                "confidence": confidence,
-                "evidence": words,
-                "termination": evidence.log.termination if evidence.log is not None else "",
-            }
+            written = _as_written(row)
+            written["cause"], written["confidence"], written["evidence"] = cause, confidence, words
+            written["termination"] = evidence.log.termination if evidence.log is not None else ""
+            yield written
 
     def failures(self) -> Iterator[dict[str, Any]]:
         """Each row of ``handshake-failures.csv`` with its cause."""
@@ -126,8 +124,7 @@ class RunVerdicts:
         """How the log fitted the run, complete with :meth:`attribution`; None without a log."""
         if self._log_file is None or self._joiner.log is None:
             return None
-        fitted = self._joiner.matched >= _FITTING_SHARE * self._ended
-        rows = iter(()) if fitted else self._folder.iter_disconnects()
+        rows = iter(()) if fits(self._completeness()) else self._folder.iter_disconnects()
         return fit_of(self._log_file, self._joiner.log, rows, self._folder.info.started_unix_s)
 
     def _evidence(self, row: DisconnectRow) -> Evidence:
@@ -201,11 +198,13 @@ def on_the_path(row: DisconnectRow, found: Mapping[str, Sequence[clusters.Cluste
 
 
 def _as_written(row: DisconnectRow | FailureRow) -> dict[str, Any]:
-    """A row as its file has it: what is None is empty, seconds to the microsecond."""
-    return {
-        name: f"{value:.6f}" if isinstance(value, float) else "" if value is None else value
-        for name, value in msgspec.structs.asdict(row).items()
-    }
+    """A row as its file has it, seconds to the microsecond; what is None is written as nothing."""
+    cells = msgspec.structs.asdict(row)
+    for name in _SECONDS:
+        value = cells.get(name)
+        if value is not None:
+            cells[name] = f"{value:.6f}"
+    return cells
 
 
 def _disconnect(row: DisconnectRow) -> Disconnect:

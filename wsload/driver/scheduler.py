@@ -18,7 +18,7 @@ from wsload.units import NS_PER_MS, NS_PER_S
 
 WINDOW_NS = 50 * NS_PER_MS
 """How much of the future is laid out at a time."""
-COALESCE_NS = 100_000
+COALESCE_NS = 400_000
 """Wake-ups are at least this far apart: what falls due in between leaves together, at most this late."""
 MAX_ACTIONS_PER_WAKE = 256
 """After this many the loop gets a turn to read, however far behind the schedule is."""
@@ -172,24 +172,39 @@ class Scheduler:
     def _wake(self) -> None:
         now_ns = monotonic_ns()
         start_ns = self._start_ns
-        for _ in range(MAX_ACTIONS_PER_WAKE):
-            while self._position == len(self._due):
-                until_ns = self.agenda.until_ns
-                if start_ns + until_ns > now_ns + WINDOW_NS:
-                    self._timer.arm(start_ns + until_ns - WINDOW_NS)
-                    return
-                self._due, self._actions, self._index = self.agenda.advance(until_ns + WINDOW_NS)
-                self._position = 0
-                self._on_window(now_ns)
-            position = self._position
-            due_ns = start_ns + self._due[position]
-            if due_ns > now_ns:
-                now_ns = monotonic_ns()
+        done_by = MAX_ACTIONS_PER_WAKE
+        while done_by:
+            due, actions, index = self._due, self._actions, self._index
+            position, behind_ns = self._position, self.behind_ns
+            # An action may exchange what is laid out (a replan), so what it sees has to be up to date; the
+            # rest of the loop works on locals, as it runs for every message.
+            while position < len(due) and done_by:
+                due_ns = start_ns + due[position]
                 if due_ns > now_ns:
-                    self._timer.arm(max(due_ns, now_ns + COALESCE_NS))
+                    now_ns = monotonic_ns()
+                    if due_ns > now_ns:
+                        self._timer.arm(max(due_ns, now_ns + COALESCE_NS))
+                        return
+                if now_ns - due_ns > behind_ns:
+                    behind_ns = self.behind_ns = now_ns - due_ns
+                self._position = position + 1
+                actions[position](index[position], due_ns)
+                if self._due is not due:
+                    break
+                position += 1
+                done_by -= 1
+            else:
+                if done_by and not self._lay_out(now_ns):
                     return
-            self._position = position + 1
-            if now_ns - due_ns > self.behind_ns:
-                self.behind_ns = now_ns - due_ns
-            self._actions[position](self._index[position], due_ns)
         self._timer.arm(1)
+
+    def _lay_out(self, now_ns: int) -> bool:
+        """The next window, unless it is too early for it: then a wake-up is set."""
+        until_ns = self.agenda.until_ns
+        if self._start_ns + until_ns > now_ns + WINDOW_NS:
+            self._timer.arm(self._start_ns + until_ns - WINDOW_NS)
+            return False
+        self._due, self._actions, self._index = self.agenda.advance(until_ns + WINDOW_NS)
+        self._position = 0
+        self._on_window(now_ns)
+        return True

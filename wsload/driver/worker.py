@@ -120,11 +120,11 @@ class Worker:
         self._scheduler.agenda.add(Every(interval_ns, since_ns), self._snapshot)
 
     def _sender(self, cohort: CohortTraffic, members: list[int]) -> Callable[[int, int], None]:
-        tunnels, send = self._tunnels, cohort.send
+        tunnels, send, is_open = self._tunnels, cohort.send, State.OPEN
 
         def send_due(position: int, due_ns: int) -> None:
             tunnel = tunnels[members[position]]
-            if tunnel is not None and tunnel.state is State.OPEN:
+            if tunnel is not None and tunnel.state is is_open:
                 send(tunnel, due_ns)
 
         return send_due
