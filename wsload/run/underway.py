@@ -15,6 +15,7 @@ from wsload.run.system import System
 from wsload.units import NS_PER_S, format_count
 
 _GUARD_PERIOD_S = 0.1
+_DEATH_SETTLES_S = 0.5
 _PROGRESS_PERIOD_S = 0.25
 _PATIENCE_S = 3.0
 _PATIENCE_INTERVALS = 3
@@ -113,13 +114,17 @@ class Underway:
     async def _guard(self) -> None:
         """Does the system still live, and are the workers still with us? Its death ends the run early."""
         while True:
-            for death in self._system.new_deaths():
+            deaths = self._system.new_deaths()
+            for death in deaths:
                 self._journal.note(
                     f"{death.role}_exited", index=death.index, pid=death.pid, returncode=death.code
                 )
                 self._keeper.warnings.append(
                     f"{death.role} (pid {death.pid}) ended unasked, status {death.code}; closing all tunnels"
                 )
+            if deaths:
+                # Its tunnels' ends are on their way to the workers: a close of ours must not cross them.
+                await asyncio.sleep(_DEATH_SETTLES_S)
                 self._drain()
             self._give_up_if_silent()
             await asyncio.sleep(_GUARD_PERIOD_S)
