@@ -52,14 +52,14 @@ class AddressIndex(Generic[Entry]):
         if not entries:
             return None
         fitting = [
-            number
+            (began_s, number)
             for number, (began_s, ended_s, _) in enumerate(entries)
             if earliest_s <= began_s <= latest_s and ended_s >= alive_s
         ]
         if not fitting:
             return None
         self.left -= 1
-        return entries.pop(max(fitting, key=lambda number: entries[number][0]))[2]
+        return entries.pop(max(fitting)[1])[2]
 
     def ends_s(self, ip: str, port: int) -> list[float]:
         """When the entries of that address ended that were not given out."""
