@@ -111,7 +111,10 @@ def attribute_failure(
 ) -> tuple[Cause, Confidence, str]:
     """Cause, confidence and one sentence. ``full_s`` are the spans in which HAProxy was full."""
     full = any(begin_s <= row.t_s and row.t_s - row.waited_s <= end_s for begin_s, end_s in full_s)
-    served = record is not None and record.accept_unix_s < started_unix_s + row.t_s - _CLOCKS_AGREE_S
+    gave_up = row.reason in ("timeout", "unfinished")
+    served = record is not None and not (
+        gave_up and record.accept_unix_s >= started_unix_s + row.t_s - _CLOCKS_AGREE_S
+    )
     seen = f"{_seen(row)}{_logged(record)}" + ("" if served or record is None else ", accepted after that")
     for rule in RULES:
         if _applies(rule, row, record, full, served):

@@ -13,13 +13,15 @@ import msgspec
 import numpy as np
 
 from wsload.driver import health, opening
+from wsload.driver.endings import PLANNED_ENDS, record_end, record_failure
 from wsload.driver.messages import Finished, Prepare
 from wsload.driver.scheduler import Every, Listed, Scheduler
 from wsload.driver.traffic import TRAFFIC, CohortTraffic
 from wsload.driver.tunnel import State, Tunnel
 from wsload.plan.arrivals import MessageSchedule
+from wsload.plan.model import Endpoint
 from wsload.plan.phases import PhaseTimes
-from wsload.record.outcome import PlanAct, Wire
+from wsload.record.outcome import Wire
 from wsload.record.snapshot import Disconnect, Gauges, HandshakeFailure, Snapshot, WorkerHealth
 from wsload.wire.closing import NORMAL
 from wsload.wire.handshake import Upgrade, build_upgrade
@@ -27,8 +29,6 @@ from wsload.wire.reference import HandshakeJudge
 
 _UPGRADES_PER_ENDPOINT = 64
 """Prebuilt requests, each with a nonce of its own, that tunnels take in turn."""
-_PLANNED_ENDS = (PlanAct.CLOSE, PlanAct.HALF_CLOSE, PlanAct.VANISH, PlanAct.RESET)
-"""After these an end is what the plan asked for."""
 _CLOSING_SHARE = 0.6
 """The part of the drain over which closings are spread; the rest waits for their answers."""
 
@@ -283,39 +283,16 @@ class Worker:
 
     def tunnel_ended(self, tunnel: Tunnel, now_ns: int) -> None:
         """It was open and is no more."""
-        at_ns = tunnel.mark_ns if tunnel.wire is Wire.FIN else now_ns
-        idle_rx_ns, idle_tx_ns = at_ns - tunnel.rx_ns, at_ns - tunnel.tx_ns
-        code, reason = None, ""
-        seen = tunnel.extra.close_seen if tunnel.extra is not None else None
-        if seen is not None:
-            at_ns, code, reason = seen.at_ns, seen.code, seen.reason
-            idle_rx_ns, idle_tx_ns = seen.idle_rx_ns, seen.idle_tx_ns
-        age_ns = at_ns - tunnel.opened_ns
-        cohort, index = tunnel.cohort, tunnel.index
+        cohort = tunnel.cohort
+        end = record_end(tunnel, *self._facts(tunnel), self._phases, now_ns)
+        at_ns = end.t_ns + self._phases.start_ns
         cohort.open -= 1
         cohort.recorder.count(at_ns, "disconnect")
-        if tunnel.plan not in _PLANNED_ENDS:
+        if tunnel.plan not in PLANNED_ENDS:
             cohort.recorder.count(at_ns, "disconnect_unexpected")
-        cohort.recorder.time(at_ns, "tunnel_age", age_ns)
-        cohort.recorder.time(at_ns, "idle_at_disconnect", min(idle_rx_ns, idle_tx_ns))
-        self._disconnects.append(
-            Disconnect(
-                t_ns=at_ns - self._phases.start_ns,
-                tunnel=int(self.assignment.tunnel_ids[index]),
-                cohort=cohort.name,
-                local_ip=self._local_ip[index],
-                local_port=self._local_port[index],
-                remote=self._prepare.endpoints[self._target_of[index]].address,
-                phase=self._phases.phase_at(at_ns),
-                age_ns=age_ns,
-                idle_rx_ns=idle_rx_ns,
-                idle_tx_ns=idle_tx_ns,
-                wire=tunnel.wire,
-                close_code=code,
-                close_reason=reason,
-                plan=tunnel.plan,
-            )
-        )
+        cohort.recorder.time(at_ns, "tunnel_age", end.age_ns)
+        cohort.recorder.time(at_ns, "idle_at_disconnect", min(end.idle_rx_ns, end.idle_tx_ns))
+        self._disconnects.append(end)
         self._gone(tunnel)
 
     def await_fin(self, tunnel: Tunnel, now_ns: int) -> None:
@@ -331,19 +308,17 @@ class Worker:
         due_ns = self._due_ns(tunnel)
         tunnel.cohort.recorder.count(due_ns, "handshake_failed")
         tunnel.cohort.recorder.count(due_ns, f"handshake_failed:{reason}")
+        began_ns = self._began_ns[tunnel.index]
+        waited_ns = now_ns - began_ns if began_ns else 0
+        t_ns = now_ns - self._phases.start_ns
+        self._failed.append(record_failure(tunnel, *self._facts(tunnel), t_ns, waited_ns, reason))
+
+    def _facts(self, tunnel: Tunnel) -> tuple[int, tuple[str, int], Endpoint]:
+        """Its id in the whole run, its own address, and where it connects to."""
         index = tunnel.index
-        self._failed.append(
-            HandshakeFailure(
-                t_ns=now_ns - self._phases.start_ns,
-                tunnel=int(self.assignment.tunnel_ids[index]),
-                cohort=tunnel.cohort.name,
-                local_ip=self._local_ip[index],
-                local_port=self._local_port[index],
-                remote=self._prepare.endpoints[self._target_of[index]].address,
-                waited_ns=now_ns - self._began_ns[index] if self._began_ns[index] else 0,
-                reason=reason,
-            )
-        )
+        local = (self._local_ip[index], self._local_port[index])
+        endpoint = self._prepare.endpoints[self._target_of[index]]
+        return int(self.assignment.tunnel_ids[index]), local, endpoint
 
     def _drop(self, tunnel: Tunnel) -> None:
         """A tunnel that failed before its end was seen: nothing of it may be heard any more."""
