@@ -11,7 +11,7 @@ run: $(STAMP) haproxy  ## the main job: a timeout campaign through real HAProxy,
 	$(BIN)/wsload campaign quickstart
 
 test: $(STAMP) haproxy lint  ## all checks and all tests
-	WSLOAD_TEST_HAPROXY="$$(.ci/haproxy-releases $(VENV)/haproxy)" $(BIN)/pytest
+	WSLOAD_TEST_HAPROXY="$$(.ci/haproxy-releases $(VENV)/haproxy)" $(BIN)/pytest -n 2 --dist loadfile
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
