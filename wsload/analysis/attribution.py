@@ -5,6 +5,7 @@ A row states what it wants of each side and cites where it is from. "run" means:
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import msgspec
 
@@ -44,21 +45,26 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     haproxy_ended: bool = False
     note: str = ""
 
-    def applies(self, evidence: Evidence) -> bool:
-        """Whether all that the row asks holds."""
-        end, log = evidence.disconnect, evidence.log
+    def admits(self, wire: str, plan: str, flags: str) -> bool:
+        """Whether what the row asks of these three holds; :meth:`applies` asks the rest."""
         return (
-            (not self.wire or end.wire in self.wire)
-            and (not self.plan or end.plan in self.plan)
-            and (not self.flags or evidence.flags in self.flags)
-            and (not self.without_log or log is None)
+            (not self.wire or wire in self.wire)
+            and (not self.plan or plan in self.plan)
+            and (not self.flags or flags in self.flags)
+        )
+
+    def applies(self, evidence: Evidence) -> bool:
+        """Whether the rest of what the row asks holds."""
+        log = evidence.log
+        return (
+            (not self.without_log or log is None)
             and (not self.backend or evidence.backend_did in self.backend)
             and (not self.root or (log is not None and log.root_event in self.root))
             and (not self.server_reset or (log is not None and log.server_reset))
             and (not self.idle_is or evidence.matches(self.idle_is))
             and (not self.idle_past or evidence.shortly_after(self.idle_past))
-            and all(evidence.timer_ns(name) for name in self.is_set)
-            and not any(evidence.timer_ns(name) for name in self.is_off)
+            and (not self.is_set or all(evidence.timer_ns(name) for name in self.is_set))
+            and (not self.is_off or not any(evidence.timer_ns(name) for name in self.is_off))
             and (not self.haproxy_ended or evidence.haproxy_ended)
         )
 
@@ -365,13 +371,21 @@ NO_LOG_RULES = (
 RULES: tuple[Rule, ...] = PLANNED_RULES + BACKEND_FRAME_RULES + LOG_RULES + NO_LOG_RULES
 
 
+@lru_cache
+def _rules_for(wire: str, plan: str, flags: str) -> tuple[Rule, ...]:
+    """The rows that may apply: of these three few combinations occur, and they exclude most rows."""
+    return tuple(rule for rule in RULES if rule.admits(wire, plan, flags))
+
+
 def attribute(evidence: Evidence) -> tuple[Cause, Confidence, str]:
     """The cause of one tunnel's end, how sure it is, and one sentence with the figures that say so.
 
     Pure; every end has a verdict. A log line that should be there and is not lowers the confidence of what
     is concluded without it.
     """
-    rule = next(rule for rule in RULES if rule.applies(evidence))
+    end = evidence.disconnect
+    rules = _rules_for(end.wire, end.plan, evidence.flags)
+    rule = next(rule for rule in rules if rule.applies(evidence))
     confidence = rule.confidence
     if evidence.log_is_lost and confidence is LIKELY:
         confidence = GUESS

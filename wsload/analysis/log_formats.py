@@ -109,7 +109,7 @@ class _Wrapped(msgspec.Struct, gc=False):
 
 
 _DATE = r"\[(\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d\.\d{3})\]"
-_WHO = rf"([^\s<>]+):(\d+) {_DATE} (\S+) ([^\s/]+)/(\S+) "
+_WHO = rf"(?<![^\s<>])([^\s<>]+):(\d+) {_DATE} (\S+) ([^\s/]+)/(\S+) "
 _LOADS = r" \d+/\d+/\d+/\d+/\+?\d+ \d+/\d+"
 _SPAN, _GROWING = r"(-1|\d+)", r"(\+?)(\d+)"
 _HTTP = re.compile(

@@ -72,7 +72,9 @@ def show_campaign(folder: Path, *, as_json: bool, quiet: bool, plots: bool) -> N
 
 def write_views(folder: Path, summary: "Summary") -> None:
     """A run's plots and page. Raises FolderError if they cannot be written."""
+    from wsload.analysis.diagnosis import diagnose
     from wsload.analysis.folder import RunFolder
+    from wsload.report.diagnosis_plots import write_diagnosis_plots
     from wsload.report.html import write_html
     from wsload.report.plots import write_plots
     from wsload.report.survival_plots import write_survival_plots
@@ -81,6 +83,7 @@ def write_views(folder: Path, summary: "Summary") -> None:
     try:
         write_plots(run_folder)
         write_survival_plots(run_folder)
+        write_diagnosis_plots(run_folder, diagnose(run_folder))
         write_html(run_folder, summary)
     except OSError as error:
         raise _no_room(folder, error) from error

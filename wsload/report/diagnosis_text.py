@@ -11,7 +11,7 @@ from wsload.analysis.advice import CAUSE_WORDS
 from wsload.analysis.completeness import Weight
 from wsload.analysis.diagnosis import Cell, Diagnosis, confidence_words
 from wsload.record.outcome import Cause, Confidence
-from wsload.report.text import PASSED, _render
+from wsload.report.text import PASSED, render
 from wsload.units import NS_PER_MS, format_count, format_duration
 
 MOST_ROWS = 40
@@ -31,7 +31,7 @@ def diagnosis_text(diagnosis: Diagnosis, color: bool = False, width: int = 100) 
     if diagnosis.matrix:
         parts += ["", _heading("who saw what"), *_matrix(diagnosis.matrix)]
     parts += ["", _heading("how whole the evidence is"), *_evidence(diagnosis)]
-    return _render(parts, color, width)
+    return render(parts, color, width)
 
 
 def _heading(text: str) -> Text:

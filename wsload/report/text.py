@@ -76,7 +76,7 @@ def final_text(summary: Summary, folder_path: Path, color: bool = False, width: 
     if rows["roles"]:
         parts += [*_dotted(rows["roles"], name_width, width), ""]
     parts.append(Text(f"results in {folder_path}", overflow="fold"))
-    return _render(parts, color, width)
+    return render(parts, color, width)
 
 
 def campaign_table(rows: Sequence[Mapping[str, str]], color: bool = False, width: int = 100) -> str:
@@ -91,7 +91,7 @@ def campaign_table(rows: Sequence[Mapping[str, str]], color: bool = False, width
         table.add_column(heading, justify="right" if right else "left", overflow="fold")
     for row in rows:
         table.add_row(*(_fact(name, value) for name, value in row.items()))
-    return _render([table], color, width)
+    return render([table], color, width)
 
 
 def comparison_text(comparison: Comparison, color: bool = False, width: int = 100) -> str:
@@ -114,7 +114,7 @@ def comparison_text(comparison: Comparison, color: bool = False, width: int = 10
                 text.append(f"  x{ratio:.2f}", style="dim")
             cells.append(text)
         table.add_row(row.name, *cells)
-    return _render([*parts, "", table], color, width)
+    return render([*parts, "", table], color, width)
 
 
 def _title(summary: Summary) -> Text:
@@ -219,7 +219,7 @@ def _fact(column: str, value: str) -> Text:
     return Text(fact_text(column, value), style=styles.get(value, ""))
 
 
-def _render(parts: Iterable[RenderableType], color: bool, width: int) -> str:
+def render(parts: Iterable[RenderableType], color: bool, width: int) -> str:
     """To one string; without ``color`` there is no escape sequence in it, and no line has trailing blanks."""
     console = Console(
         file=StringIO(),

@@ -13,7 +13,13 @@ from wsload.analysis.folder import INTERRUPTED, RunFolder
 from wsload.analysis.summary import encode_summary, summarise
 from wsload.clock import Clock, MonotonicClock
 from wsload.engine.local import LocalEngine
-from wsload.errors import ExitCode, HaproxyConfigError, InterruptedRunError, RecordingError
+from wsload.errors import (
+    ExitCode,
+    FolderError,
+    HaproxyConfigError,
+    InterruptedRunError,
+    RecordingError,
+)
 from wsload.plan.model import Plan
 from wsload.plan.preflight import checks, read_machine, require
 from wsload.plan.sharding import assignments, make_plan
@@ -116,7 +122,12 @@ def exit_code_of(summary: Summary, *, interrupted: bool) -> ExitCode:
 def stored_profile(out: Path) -> LoadedProfile:
     """The profile that a run's folder holds, with the overrides it was run with."""
     folder = RunFolder(out)
-    text = (out / layout.PROFILE).read_text(encoding="utf-8")
+    try:
+        text = (out / layout.PROFILE).read_text(encoding="utf-8")
+    except OSError as error:
+        raise FolderError(
+            f"{out / layout.PROFILE}: cannot be read: {error.strerror}; copy the folder again"
+        ) from error
     overrides = tuple(f"{key}={value}" for key, value in folder.info.settings.items())
     profile = parse_profile(text, str(out / layout.PROFILE), overrides)
     return LoadedProfile(profile=profile, text=text, overrides=overrides)
