@@ -39,6 +39,7 @@ _DURATION = re.compile(rf"{_NUMBER}\s*([a-zµ]*)")
 _SIZE = re.compile(rf"{_NUMBER}\s*([A-Za-z]*)")
 _RATE = re.compile(rf"{_NUMBER}\s*([kM]?)\s*(?:/\s*([a-z]+))?")
 _COUNT = re.compile(rf"{_NUMBER}\s*([kM]?)")
+_SHARE_RATE = re.compile(rf"{_NUMBER}\s*(%?)\s*(?:/\s*([a-z]+))?")
 _SHARE = re.compile(rf"{_NUMBER}\s*(%?)")
 
 
@@ -114,6 +115,24 @@ def parse_share(text: str) -> float:
 
 def _trimmed(value: float) -> str:
     return f"{value:.4g}" if value < 1000 else f"{value:.0f}"
+
+
+def parse_share_rate_per_s(text: str) -> float:
+    """``"2%/min"`` -> 0.02 / 60: the part of a population to which it happens per second; ``"0"`` -> 0.
+
+    Raises :class:`UnitError`.
+    """
+    match = _SHARE_RATE.fullmatch(text.strip())
+    if not match:
+        raise UnitError(f'"{text}" is no share per time', 'write a percentage per unit of time: "2%/min"')
+    number, percent, per = match.groups()
+    if per is None and float(number) == 0:
+        return 0.0
+    if per is None:
+        raise UnitError(f'"{text}" has no unit of time', f'write "{text.strip()}/min"')
+    if per not in _RATES:
+        raise UnitError(f'"{text}" is per unknown unit "{per}"', 'use "/s", "/min" or "/h"')
+    return float(Fraction(number) / (100 if percent else 1) / _RATES[per])
 
 
 def format_duration(ns: float) -> str:

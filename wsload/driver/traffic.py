@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from wsload.driver.recorder import CohortRecorder
 from wsload.plan.phases import PhaseTimes
-from wsload.profile.model import Cohort, Match, Traffic
+from wsload.profile.model import Cohort, Distribution, Match, Traffic
 from wsload.wire.frames import BINARY, PING, STAMP_BYTES, PlainMessage, StampedMessage
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ class CohortTraffic:
     closed_loop = False
     """Whether a reply calls for the next message."""
     period_ns: int | None = None
+    gaps: Distribution | None = None
+    """Of the times between a client's messages, where they are no plain rate."""
     after_ns: int | None = None
     """When, after a tunnel's planned opening, :meth:`turn` is due; None where it never is."""
 
@@ -114,6 +116,16 @@ class Chatty(CohortTraffic):
             self.send(tunnel, now_ns)
 
 
+class Quiet(Chatty):
+    """Sends a message now and then: like chatty, but its gaps have the profile's distribution."""
+
+    def __init__(self, spec: Cohort, phases: PhaseTimes, mask: bytes) -> None:
+        """See the base."""
+        super().__init__(spec, phases, mask)
+        self.closed_loop, self.period_ns = False, None
+        self.gaps = spec.gaps
+
+
 class Pinged(CohortTraffic):
     """Sends WebSocket pings and measures their pongs."""
 
@@ -193,6 +205,7 @@ TRAFFIC: dict[Traffic, type[CohortTraffic]] = {
     Traffic.IDLE: Idle,
     Traffic.CHATTY: Chatty,
     Traffic.PINGED: Pinged,
+    Traffic.QUIET: Quiet,
     Traffic.HALF_CLOSED: HalfClosed,
     Traffic.STALLED: Stalled,
     Traffic.GHOST: Ghost,

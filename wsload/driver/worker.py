@@ -18,7 +18,7 @@ from wsload.driver.messages import Finished, Prepare
 from wsload.driver.scheduler import Every, Listed, Scheduler
 from wsload.driver.traffic import TRAFFIC, CohortTraffic
 from wsload.driver.tunnel import State, Tunnel
-from wsload.plan.arrivals import MessageSchedule
+from wsload.plan.arrivals import MessageSchedule, RenewalSchedule
 from wsload.plan.model import Endpoint
 from wsload.plan.phases import PhaseTimes
 from wsload.record.outcome import Wire
@@ -105,6 +105,10 @@ class Worker:
                     assignment.seed * 1009 + number,
                 )
                 agenda.add(schedule, self._sender(cohort, members.tolist()))
+            if cohort.gaps is not None and len(members):
+                gaps_seed = assignment.seed * 1009 + number
+                renewals = RenewalSchedule(opens_ns[members], cohort.gaps, drain_ns, gaps_seed)
+                agenda.add(renewals, self._sender(cohort, members.tolist()))
             if cohort.after_ns is not None and len(members):
                 turns = Listed(opens_ns[members] + cohort.after_ns, members.astype(np.int32))
                 agenda.add(turns, self._turn)

@@ -9,7 +9,8 @@ from abc import ABC, abstractmethod
 import numpy as np
 from numpy.typing import NDArray
 
-from wsload.profile.model import Arrivals
+from wsload.plan.distributions import draw_ns, uniforms
+from wsload.profile.model import Arrivals, Distribution
 from wsload.units import NS_PER_S
 
 Times = NDArray[np.int64]
@@ -155,3 +156,40 @@ class PoissonSchedule(MessageSchedule):
         window = self._due_ns[:cut], self._tunnel[:cut]
         self._due_ns, self._tunnel = self._due_ns[cut:], self._tunnel[cut:]
         return window
+
+
+class RenewalSchedule(MessageSchedule):
+    """Each client's messages have gaps drawn from a distribution; the first gap starts at its opening.
+
+    Kept as one next due time for each client; a window redraws those that fall into it, round by round,
+    since a client with short gaps may be due several times. Every client draws from a stream of its own
+    order, so that what is due does not depend on how windows are cut: the rounds of one client follow each
+    other, and draws are addressed by (client, number of its gap).
+    """
+
+    def __init__(self, opens_ns: Times, gaps: Distribution, end_ns: int, seed: int) -> None:
+        super().__init__(opens_ns, end_ns)
+        self._gaps, self._seed = gaps, seed
+        self._number = np.zeros(len(self._opens_ns), np.int64)
+        """Of each client's next gap."""
+        everyone = np.arange(len(self._opens_ns), dtype=np.int32)
+        self._next_ns = self._opens_ns + self._draw(everyone)
+
+    def _draw(self, clients: Indices) -> Times:
+        numbers = self._number[clients]
+        self._number[clients] += 1
+        return draw_ns(self._gaps, uniforms(self._seed, clients, numbers))
+
+    def _between(self, start_ns: int, until_ns: int) -> Window:
+        rounds: list[Window] = []
+        clients = np.flatnonzero(self._next_ns < until_ns).astype(np.int32)
+        while len(clients):
+            due_ns = self._next_ns[clients]
+            rounds.append((due_ns, clients))
+            self._next_ns[clients] = due_ns + self._draw(clients)
+            clients = clients[self._next_ns[clients] < until_ns]
+        if not rounds:
+            return np.empty(0, np.int64), np.empty(0, np.int32)
+        due_ns = np.concatenate([each[0] for each in rounds])
+        order = np.argsort(due_ns, kind="stable")
+        return due_ns[order], np.concatenate([each[1] for each in rounds])[order]

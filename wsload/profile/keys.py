@@ -8,7 +8,18 @@ from difflib import get_close_matches
 from typing import NamedTuple
 
 from wsload.errors import ProfileError
-from wsload.profile.model import TIMEOUT_NAMES, Arrivals, BackendMode, EndsWith, Match, Reply, Traffic, Via
+from wsload.profile.distributions import distribution
+from wsload.profile.model import (
+    TIMEOUT_NAMES,
+    Arrivals,
+    BackendMode,
+    EndsWith,
+    Match,
+    Reconnect,
+    Reply,
+    Traffic,
+    Via,
+)
 from wsload.profile.overrides import FLAG
 from wsload.profile.values import (
     MAX_PORT,
@@ -24,11 +35,13 @@ from wsload.profile.values import (
     host_port,
     non_empty_text,
     or_word,
+    port_range,
     portion,
     rate,
     refusal_status,
     request_path,
     share,
+    share_rate,
     shown,
     size,
     subprotocol,
@@ -37,7 +50,7 @@ from wsload.profile.values import (
     truth,
     ws_url,
 )
-from wsload.units import NS_PER_MS, UnitError
+from wsload.units import NS_PER_MS, NS_PER_S, UnitError
 
 
 class Key(NamedTuple):
@@ -77,6 +90,8 @@ HAPROXY: Keys = {
     "maxconn": Key("maxconn", count(5000)),
     "threads": Key("threads", count(1)),
     "processes": Key("processes", count(1, most=MOST_HAPROXY_PROCESSES)),
+    "source_ports": Key("source_ports", port_range),
+    "nofile": Key("nofile", count(1000, least=100)),
 }
 TIMEOUTS: Keys = {name: Key(name, haproxy_timeout) for name in TIMEOUT_NAMES}
 BACKEND: Keys = {
@@ -121,6 +136,19 @@ COHORT: Keys = {
     "match": Key("match", choice(Match)),
     "every": Key("every_ns", duration("20s", least_ns=1)),
     "after": Key("after_ns", duration("1s", least_ns=1)),
+    "gaps": Key("gaps", distribution),
+    "ping_loss": Key("ping_loss", portion("20%")),
+    "reconnect": Key("reconnect", choice(Reconnect)),
+    "vanish": Key("vanish_per_s", share_rate),
+    "session": Key("session", distribution),
+    "tunnel_timeout": Key("tunnel_timeout_ns", haproxy_timeout),
+}
+CAPACITY: Keys = {
+    "from": Key("least", count(1000, most=_MOST_TUNNELS)),
+    "to": Key("most", count(5000, most=_MOST_TUNNELS)),
+    "step": Key("step", or_word("bisect", count(500))),
+    "resolution": Key("resolution", count(50)),
+    "plateau": Key("plateau_ns", or_word("auto", duration("30s", least_ns=NS_PER_S))),
 }
 
 TABLES: dict[str, Keys] = {
@@ -131,9 +159,10 @@ TABLES: dict[str, Keys] = {
     "backend": BACKEND,
     "load": LOAD,
     "cohort[]": COHORT,
+    "capacity": CAPACITY,
 }
 SUBTABLES: dict[str, tuple[str, ...]] = {
-    "": ("target", "haproxy", "backend", "load", "cohort", "slo", "expect"),
+    "": ("target", "haproxy", "backend", "load", "cohort", "capacity", "slo", "expect"),
     "haproxy": ("timeouts",),
 }
 """Names in a table that are tables themselves; each is read by its own rows."""

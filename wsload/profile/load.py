@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from wsload.errors import ProfileError
 from wsload.profile.expectations import parse_expectation
 from wsload.profile.keys import Origin, read_keys, sub_table
@@ -18,6 +20,7 @@ from wsload.profile.model import (
     DEFAULT_TIMEOUTS_NS,
     TIMEOUT_NAMES,
     Backend,
+    Capacity,
     Cohort,
     Expectation,
     Haproxy,
@@ -28,6 +31,7 @@ from wsload.profile.model import (
     Target,
 )
 from wsload.profile.overrides import apply_overrides
+from wsload.profile.plateaus import longest_hold_ns
 from wsload.profile.rules import breaches
 from wsload.profile.shipped import missing_file_error
 from wsload.profile.slo_grammar import parse_metric, parse_slo
@@ -76,7 +80,8 @@ def parse_profile(text: str, where: str, overrides: Sequence[str] = ()) -> Profi
     if stray := [key for key in _CAMPAIGN_KEYS if key in raw]:
         raise origin.error(stray[0], "belongs to a campaign", f'run the file with "wsload campaign {where}"')
     cohorts = _cohorts(raw, origin)
-    load = _load(raw, origin)
+    capacity = _capacity(raw, origin)
+    load = _load(raw, origin, capacity)
     fields: Fields = {"title": Path(where).stem or "untitled", **read_keys(raw, "", "", origin)}
     profile = Profile(
         **fields,
@@ -85,12 +90,19 @@ def parse_profile(text: str, where: str, overrides: Sequence[str] = ()) -> Profi
         backend=Backend(**_section(raw, "backend", origin)),
         load=load,
         cohorts=cohorts,
+        capacity=capacity,
         slos=_slos(raw, origin, [cohort.name for cohort in cohorts]),
         expectations=_expectations(raw, origin, [cohort.name for cohort in cohorts], load),
     )
     for breach in breaches(profile, raw):
         raise origin.error(*breach)
-    return profile
+    if capacity is None:
+        return profile
+    hold_ns = longest_hold_ns(profile, load)
+    if hold_ns > MAX_DURATION_NS:
+        fix = "search in larger steps, or write a plateau"
+        raise origin.error("capacity", "the search would take more than ten years", fix)
+    return msgspec.structs.replace(profile, load=msgspec.structs.replace(load, hold_ns=hold_ns))
 
 
 def default_maxconn(tunnels: int, processes: int) -> int:
@@ -135,9 +147,37 @@ def _section(raw: Raw, name: str, origin: Origin) -> Fields:
     return read_keys(sub_table(raw, name, "", origin), name, name, origin)
 
 
-def _load(raw: Raw, origin: Origin) -> Load:
-    """``ramp_rate`` says ``ramp`` as openings per second; a ``--set`` of one replaces the file's other."""
+def _capacity(raw: Raw, origin: Origin) -> Capacity | None:
+    """None where the profile does not search. ``resolution`` defaults to a fiftieth of the way."""
+    if "capacity" not in raw:
+        return None
+    fields = _section(raw, "capacity", origin)
+    for key, field in (("from", "least"), ("to", "most")):
+        if field not in fields:
+            raise origin.error(f"capacity.{key}", "is missing", f"write {key} = 1000")
+    if fields["most"] < fields["least"]:
+        problem = f"{fields['most']} is below from = {fields['least']}"
+        raise origin.error("capacity.to", problem, f"write {fields['least']} or more")
+    if fields.get("step") is not None and "resolution" in fields:
+        raise origin.error("capacity.resolution", 'goes with step = "bisect"', "leave one of them out")
+    fields.setdefault("resolution", max((fields["most"] - fields["least"]) // 50, 1))
+    return Capacity(**fields)
+
+
+def _load(raw: Raw, origin: Origin, capacity: Capacity | None) -> Load:
+    """``ramp_rate`` says ``ramp`` as openings per second; a ``--set`` of one replaces the file's other.
+
+    A search for capacity says itself how many tunnels there are and how long they are held.
+    """
     fields = _section(raw, "load", origin)
+    if capacity is not None:
+        for key, field, instead in (
+            ("tunnels", "tunnels", "write capacity.from and capacity.to"),
+            ("hold", "hold_ns", "write capacity.plateau"),
+        ):
+            if field in fields:
+                raise origin.error(f"load.{key}", "is what [capacity] works out", f"leave it out; {instead}")
+        fields["tunnels"] = capacity.most
     if "ramp_ns" in fields and "ramp_rate" in fields:
         over_file = [key for key in ("ramp", "ramp_rate") if f"load.{key}" in origin.overridden]
         if len(over_file) != 1:

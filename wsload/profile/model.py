@@ -55,6 +55,8 @@ class Traffic(StrEnum):
     IDLE = "idle"
     CHATTY = "chatty"
     PINGED = "pinged"
+    QUIET = "quiet"
+    """Sends a message now and then, with gaps of a stated distribution."""
     HALF_CLOSED = "half-closed"
     """Shuts its write side and listens on."""
     STALLED = "stalled"
@@ -63,6 +65,23 @@ class Traffic(StrEnum):
     """Vanishes without FIN or RST, as a phone does that leaves its network."""
     RESET = "reset"
     """Resets its connection."""
+
+
+class Spread(StrEnum):
+    """Kinds of :class:`Distribution`."""
+
+    FIXED = "fixed"
+    EXPONENTIAL = "exp"
+    LOGNORMAL = "lognormal"
+    TABLE = "table"
+
+
+class Reconnect(StrEnum):
+    """When a client comes back whose tunnel was cut."""
+
+    NEVER = "never"
+    WHEN_DUE = "when-due"
+    """When it next has something to send; the new tunnel's opening stands for that message."""
 
 
 class Match(StrEnum):
@@ -75,6 +94,20 @@ class Match(StrEnum):
 
 class Struct(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Frozen, keyword-only base of the profile's parts."""
+
+
+class Distribution(Struct, frozen=True, kw_only=True):
+    """How lengths of time are spread: ``fixed(20s)``, ``exp(20s)``, ``lognormal(20s, 1.2)`` or a table.
+
+    ``scale_ns`` is the value of a fixed one, the mean of an exponential, the median of a lognormal (whose
+    natural logarithm has the standard deviation ``sigma``). A table's ``values_ns`` are drawn with equal
+    chances: a user's own log, ascending.
+    """
+
+    spread: Spread = Spread.EXPONENTIAL
+    scale_ns: int = 20 * NS_PER_S
+    sigma: float = 0.0
+    values_ns: tuple[int, ...] = ()
 
 
 class Target(Struct, frozen=True, kw_only=True):
@@ -120,6 +153,10 @@ class Haproxy(Struct, frozen=True, kw_only=True):
     """0 in a profile that names none: :func:`wsload.profile.load.load_profile` sets what the load needs."""
     threads: int = 1
     processes: int = 1
+    source_ports: tuple[int, int] | None = None
+    """First and last local port toward the backend (``source IP:FIRST-LAST``); None: the kernel's."""
+    nofile: int | None = None
+    """Descriptor limit of each process, under which HAProxy works out its ``maxconn`` itself; None: ours."""
     timeouts_ns: dict[str, int] = {}
     """HAProxy's name -> ns, in the order of :data:`TIMEOUT_NAMES`. Defaults are filled in, and a
     timeout that the profile sets to ``"none"`` is absent."""
@@ -182,6 +219,36 @@ class Cohort(Struct, frozen=True, kw_only=True):
     every_ns: int = 20 * NS_PER_S
     after_ns: int = NS_PER_S
     """When, after its planned opening, a half-closed, stalled, ghost or reset tunnel becomes it."""
+    gaps: Distribution = Distribution()
+    """Of a quiet cohort: between one client's messages."""
+    ping_loss: float = 0.0
+    """Share of a pinged cohort's pings that are skipped, as if lost on the way."""
+    reconnect: Reconnect = Reconnect.NEVER
+    vanish_per_s: float = 0.0
+    """At this rate each live tunnel becomes a ghost, and a new arrival takes its client's place."""
+    session: Distribution | None = None
+    """How long a client stays before it leaves politely and a new arrival takes its place; None: for good."""
+    tunnel_timeout_ns: int | None = None
+    """Asks the managed HAProxy for a ``timeout tunnel`` of the cohort's own; None: the backend's."""
+
+    @property
+    def has_turnover(self) -> bool:
+        """Whether its clients are replaced while the run lasts."""
+        return self.vanish_per_s > 0 or self.session is not None
+
+
+class Capacity(Struct, frozen=True, kw_only=True):
+    """The search for the most live tunnels within the SLO: which levels are offered, and for how long.
+
+    ``step`` None bisects between ``least`` and ``most`` down to ``resolution``; else levels rise by it until
+    one fails. ``plateau_ns`` None holds each level as long as the timers in force need.
+    """
+
+    least: int
+    most: int
+    step: int | None = None
+    resolution: int = 1
+    plateau_ns: int | None = None
 
 
 class Aggregation(StrEnum):
@@ -256,6 +323,8 @@ class Profile(Struct, frozen=True, kw_only=True):
     backend: Backend = Backend()
     load: Load = Load()
     cohorts: tuple[Cohort, ...] = (Cohort(name="idle"),)
+    capacity: Capacity | None = None
+    """Present: tunnels are offered level by level instead of all at once."""
     slos: tuple[Slo, ...] = ()
     expectations: tuple[Expectation, ...] = ()
 

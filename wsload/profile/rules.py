@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
-from wsload.profile.model import BackendMode, EndsWith, Match, Profile, Reply, Traffic, Via
+from wsload.profile.model import BackendMode, EndsWith, Match, Profile, Reconnect, Reply, Traffic, Via
 
 STAMP_BYTES = 16
 """A stamp is two 64-bit times: intended and sent."""
@@ -127,6 +127,8 @@ def _traffic_is_stated_where_it_matters(_profile: Profile, raw: Raw) -> Iterator
             ("match", "chatty"),
             ("every", "pinged"),
             ("after", "ghost"),
+            ("gaps", "quiet"),
+            ("ping_loss", "pinged"),
         ):
             if "traffic" not in cohort and key in cohort:
                 path = f"cohort[{index}].{key}"
@@ -137,7 +139,7 @@ def _stamps_fit_and_come_back(profile: Profile, _raw: Raw) -> Iterator[Breach]:
     echoes = profile.backend.reply is Reply.ECHO
     managed = profile.target.via is not Via.URL and profile.backend.mode is BackendMode.EMBEDDED
     for index, cohort in enumerate(profile.cohorts):
-        if cohort.traffic is not Traffic.CHATTY:
+        if cohort.traffic not in (Traffic.CHATTY, Traffic.QUIET):
             continue
         path = f"cohort[{index}]"
         if cohort.match is Match.STAMP and cohort.payload_bytes < STAMP_BYTES:
@@ -153,12 +155,32 @@ def _stamps_fit_and_come_back(profile: Profile, _raw: Raw) -> Iterator[Breach]:
                 f'"{profile.backend.reply.value}"',
                 'write match = "none", or backend.reply = "echo"',
             )
-        if cohort.rate_per_s is None and cohort.match is Match.NONE:
+        if cohort.traffic is Traffic.CHATTY and cohort.rate_per_s is None and cohort.match is Match.NONE:
             yield Breach(
                 f"{path}.rate",
                 '"max" waits for each reply, and match = "none" sees none',
                 'write match = "stamp" or "fifo", or a rate such as "5/s"',
             )
+
+
+def _cohort_keys_have_an_effect(profile: Profile, _raw: Raw) -> Iterator[Breach]:
+    managed = profile.target.via is Via.HAPROXY
+    for index, cohort in enumerate(profile.cohorts):
+        path = f"cohort[{index}]"
+        if cohort.ping_loss and cohort.traffic is not Traffic.PINGED:
+            yield Breach(f"{path}.ping_loss", "only pinged cohorts send pings", 'write traffic = "pinged"')
+        if cohort.reconnect is Reconnect.WHEN_DUE and cohort.traffic is not Traffic.QUIET:
+            yield Breach(f"{path}.reconnect", "only quiet clients come back", 'write traffic = "quiet"')
+        if cohort.has_turnover and cohort.traffic in _TURNING:
+            key = "vanish" if cohort.vanish_per_s else "session"
+            problem = f'has no place in a "{cohort.traffic.value}" cohort, whose clients end in their own way'
+            yield Breach(f"{path}.{key}", problem, 'leave it out, or write traffic = "idle"')
+        if cohort.tunnel_timeout_ns is not None and not managed:
+            problem = f'is asked of the managed HAProxy, and target.via = "{profile.target.via.value}"'
+            yield Breach(f"{path}.tunnel_timeout", problem, 'leave it out, or write via = "haproxy"')
+
+
+_TURNING = frozenset({Traffic.GHOST, Traffic.HALF_CLOSED, Traffic.STALLED, Traffic.RESET})
 
 
 RULES: tuple[Rule, ...] = (
@@ -171,6 +193,7 @@ RULES: tuple[Rule, ...] = (
     _some_share_is_above_zero,
     _traffic_is_stated_where_it_matters,
     _stamps_fit_and_come_back,
+    _cohort_keys_have_an_effect,
 )
 
 

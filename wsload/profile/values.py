@@ -21,6 +21,7 @@ from wsload.units import (
     parse_duration_ns,
     parse_rate_per_s,
     parse_share,
+    parse_share_rate_per_s,
     parse_size_bytes,
 )
 
@@ -140,6 +141,11 @@ def rate(raw: object) -> float:
     if per_s > MAX_RATE_PER_S:
         raise UnitError(f"{shown(raw)} is more than one a microsecond", 'write less, such as "5/s"')
     return per_s
+
+
+def share_rate(raw: object) -> float:
+    """Part of a population per second, from ``2%/min``; zero is never."""
+    return _quantity(raw, parse_share_rate_per_s, "2%/min")
 
 
 def size(raw: object) -> int:
@@ -326,6 +332,17 @@ def host_port(raw: str) -> tuple[str, int]:
     if not port.isdecimal() or not 1 <= int(port) <= MAX_PORT:
         raise UnitError(f"{shown(raw)} has no port between 1 and {MAX_PORT}", f'write "{host}:8080"')
     return host, int(port)
+
+
+def port_range(raw: object) -> tuple[int, int]:
+    """First and last of ``"20000-29999"``."""
+    first, dash, last = text(raw).replace(" ", "").partition("-")
+    fix = 'write "20000-29999"'
+    if not (dash and first.isdecimal() and last.isdecimal()):
+        raise UnitError(f"{shown(raw)} is no range of ports", fix)
+    if not 1024 <= int(first) <= int(last) <= MAX_PORT:
+        raise UnitError(f"{shown(raw)} does not ascend between 1024 and {MAX_PORT}", fix)
+    return int(first), int(last)
 
 
 def ws_url(raw: str) -> str:
