@@ -41,13 +41,14 @@ def draw_ns(lengths: Distribution, uniform: NDArray[np.float64]) -> NDArray[np.i
         values: NDArray[np.int64] = np.asarray(lengths.values_ns, dtype=np.int64)
         return values.take((uniform * len(values)).astype(np.int64))
     if lengths.spread is Spread.EXPONENTIAL:
-        drawn = -lengths.scale_ns * np.log(uniform)
+        drawn: NDArray[np.float64] = -lengths.scale_ns * np.log(uniform)
     elif lengths.spread is Spread.LOGNORMAL:
         normal = np.fromiter(map(_STANDARD_NORMAL.inv_cdf, uniform.tolist()), np.float64, len(uniform))
         drawn = lengths.scale_ns * np.exp(lengths.sigma * normal)
     else:
         drawn = np.full(len(uniform), float(lengths.scale_ns))
-    return np.clip(drawn, _LEAST_NS, _MOST_NS).astype(np.int64)
+    clipped: NDArray[np.int64] = np.clip(drawn, _LEAST_NS, _MOST_NS).astype(np.int64)
+    return clipped
 
 
 def mean_ns(lengths: Distribution) -> float:
