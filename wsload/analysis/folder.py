@@ -30,6 +30,10 @@ T = TypeVar("T")
 
 INTERRUPTED = "interrupted"
 """The action that a run writes when a signal ended it early."""
+PLATEAU = "plateau"
+"""The action that a search for capacity writes when it has judged a level."""
+FOUND = "capacity_found"
+"""The action that a search writes when it is through; the run then drains."""
 EXITS = {"haproxy_exited": "HAProxy", "backend_exited": "the backend"}
 """The actions that a run writes when a part of the system ended unasked; it drains at once."""
 
@@ -200,13 +204,14 @@ class RunFolder:
 
     def hold_end_s(self) -> float:
         """When the hold ended, in seconds since the run's start: as planned, or when the run had to drain."""
-        ended_s = [action.t_s for action in self.actions() if action.action in (INTERRUPTED, *EXITS)]
+        ended_s = [action.t_s for action in self.actions() if action.action in (INTERRUPTED, FOUND, *EXITS)]
         return min([self.info.ramp_s + self.info.hold_s, *ended_s])
 
     def ended_early(self, last_t_s: float) -> bool:
         """Whether the run was cut short, ``last_t_s`` being its last interval's end; read the files first."""
         interrupted = any(action.action == INTERRUPTED for action in self.actions())
-        planned_s = self.info.ramp_s + self.info.hold_s
+        found_s = [action.t_s for action in self.actions() if action.action == FOUND]
+        planned_s = min([self.info.ramp_s + self.info.hold_s, *found_s])
         return self.torn or interrupted or last_t_s < planned_s - 1.5 * self.info.interval_s
 
     def _check_version(self) -> None:

@@ -7,6 +7,7 @@ import msgspec
 
 from wsload.analysis.expect import judge_expectations
 from wsload.analysis.folder import Merged, RunFolder, add_interval
+from wsload.analysis.knee import knee_rows, read_knee
 from wsload.analysis.slo import Counts, counter_of, histogram_of, judge, verdict_of
 from wsload.analysis.validity import Observed, judge_validity
 from wsload.profile.model import HISTOGRAM_METRICS, Match, Profile, Traffic
@@ -164,7 +165,11 @@ def summarise(folder: RunFolder, profile: Profile) -> Summary:
     disconnects = _disconnects(folder)
     attribution = folder.attribution()
     merged = totals.merged
-    rows = judge(profile.slos, merged, Counts(hold_s=totals.hold_s, levels=totals.levels))
+    capacity = read_knee(folder, profile)
+    if capacity is None:
+        rows = judge(profile.slos, merged, Counts(hold_s=totals.hold_s, levels=totals.levels))
+    else:
+        rows = knee_rows(capacity)
     rows += judge_expectations(profile.expectations, folder)
     partial = folder.ended_early(totals.last_t_s)
     lag = histogram_of(merged, "lag")
@@ -180,6 +185,7 @@ def summarise(folder: RunFolder, profile: Profile) -> Summary:
         unsent=sum(hold_counters.get("unsent", {}).values()),
         **_replies(profile, hold_counters),
         intervals=totals.intervals,
+        hold_end_s=hold_end_s,
         partial=partial,
     )
     validity, reasons = judge_validity(info, observed, actions)
@@ -211,6 +217,7 @@ def summarise(folder: RunFolder, profile: Profile) -> Summary:
         via=info.via,
         settings=info.settings,
         findings=attribution.findings if attribution else [],
+        capacity=capacity,
         handshake_causes=attribution.handshake_causes if attribution else {},
         evidence=attribution.completeness if attribution else None,
         hold={"seconds": round(totals.hold_s, 3), "counters": hold_counters},

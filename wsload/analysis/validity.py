@@ -45,6 +45,8 @@ class Observed:
     """Those of them that had none by the end of the drain."""
     intervals: int = 0
     """Interval lines of ramp and hold."""
+    hold_end_s: float | None = None
+    """When the hold ended; None: as planned. A search for capacity ends when it has found it."""
     partial: bool = False
 
 
@@ -155,7 +157,8 @@ def _partial(info: RunInfo, observed: Observed, actions: Sequence[ActionLine]) -
 
 
 def _few_intervals(info: RunInfo, observed: Observed, _: Sequence[ActionLine]) -> list[Finding]:
-    planned = int((info.ramp_s + info.hold_s) / info.interval_s)
+    end_s = info.ramp_s + info.hold_s if observed.hold_end_s is None else observed.hold_end_s
+    planned = int(end_s / info.interval_s)
     if observed.partial or observed.intervals >= planned - MISSING_INTERVALS:
         return []
     return [

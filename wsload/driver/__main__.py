@@ -7,7 +7,7 @@ import uvloop
 
 from wsload.children import Channel, parent_channel
 from wsload.driver import health
-from wsload.driver.messages import Drain, Go, Prepare, Ready, ToWorker
+from wsload.driver.messages import Drain, Go, Offer, Prepare, Ready, ToWorker
 from wsload.driver.worker import Worker
 
 
@@ -26,6 +26,8 @@ async def main() -> None:
             channel.send(Ready(health.rss_bytes()))
         elif worker is not None and isinstance(message, Go):
             worker.start(message.start_ns)
+        elif worker is not None and isinstance(message, Offer):
+            worker.offer(message)
         elif worker is not None and isinstance(message, Drain):
             worker.drain()
 

@@ -21,6 +21,19 @@ class Go(msgspec.Struct, tag="go"):
     start_ns: int
 
 
+class Offer(msgspec.Struct, tag="offer"):
+    """Parent: offer ``level`` tunnels in the whole run. Times are ns since the run's start.
+
+    From ``since_ns`` on, those called ``level`` or more close politely, and from ``fill_ns`` on those below
+    it that are not open are opened; each over ``rise_ns``.
+    """
+
+    level: int
+    since_ns: int
+    fill_ns: int
+    rise_ns: int
+
+
 class Drain(msgspec.Struct, tag="drain"):
     """Parent: stop opening and sending; close what is open, now."""
 
@@ -35,5 +48,5 @@ class Finished(msgspec.Struct, tag="finished"):
     """Worker: every tunnel has ended and the last snapshot is sent."""
 
 
-ToWorker = Prepare | Go | Drain
+ToWorker = Prepare | Go | Offer | Drain
 FromWorker = Ready | Snapshot | Finished

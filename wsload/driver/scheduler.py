@@ -6,6 +6,7 @@ no heap operation and no timer. uvloop's own timers tick at 1 ms; a timerfd does
 
 import asyncio
 import ctypes
+import heapq
 import os
 from collections.abc import Callable
 from time import monotonic_ns
@@ -62,6 +63,26 @@ class Every:
         index = np.arange(self._last + 1, last + 1, dtype=np.int64)
         self._last = last
         return index * self._period_ns, index.astype(np.int32)
+
+
+class Timeline:
+    """A source that grows while the run lasts."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, int]] = []
+        self._reached_ns = 0
+
+    def add(self, due_ns: int, index: int) -> None:
+        """Something is due then, or at the end of what is laid out already."""
+        heapq.heappush(self._heap, (max(due_ns, self._reached_ns), index))
+
+    def window(self, until_ns: int) -> Window:
+        """See :class:`Source`."""
+        self._reached_ns = max(self._reached_ns, until_ns)
+        due: list[tuple[int, int]] = []
+        while self._heap and self._heap[0][0] < until_ns:
+            due.append(heapq.heappop(self._heap))
+        return np.array([at for at, _ in due], np.int64), np.array([index for _, index in due], np.int32)
 
 
 class Agenda:

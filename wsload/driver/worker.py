@@ -14,14 +14,16 @@ import numpy as np
 
 from wsload.driver import health, opening
 from wsload.driver.endings import PLANNED_ENDS, record_end, record_failure
-from wsload.driver.messages import Finished, Prepare
+from wsload.driver.messages import Finished, Offer, Prepare
 from wsload.driver.scheduler import Every, Listed, Scheduler
 from wsload.driver.traffic import TRAFFIC, CohortTraffic
 from wsload.driver.tunnel import State, Tunnel
+from wsload.driver.turnover import Turnover
 from wsload.plan.arrivals import MessageSchedule, RenewalSchedule
 from wsload.plan.model import Endpoint
 from wsload.plan.phases import PhaseTimes
-from wsload.record.outcome import Wire
+from wsload.profile.model import Reconnect
+from wsload.record.outcome import PlanAct, Wire
 from wsload.record.snapshot import Disconnect, Gauges, HandshakeFailure, Snapshot, WorkerHealth
 from wsload.wire.closing import NORMAL
 from wsload.wire.handshake import Upgrade, build_upgrade
@@ -29,6 +31,8 @@ from wsload.wire.reference import HandshakeJudge
 
 _UPGRADES_PER_ENDPOINT = 64
 """Prebuilt requests, each with a nonce of its own, that tunnels take in turn."""
+_GOES = frozenset({PlanAct.VANISH, PlanAct.CLOSE})
+"""How clients go that are replaced."""
 _CLOSING_SHARE = 0.6
 """The part of the drain over which closings are spread; the rest waits for their answers."""
 
@@ -56,6 +60,14 @@ class Worker:
         self._local_port = array("H", bytes(2 * count))
         self._began_ns = array("q", bytes(8 * count))
         """When each tunnel's connection was begun."""
+        self._due_at_ns = array("q", bytes(8 * count))
+        """When each tunnel's present opening was due."""
+        self._level = self.assignment.first_level
+        """Tunnels of the whole run that are offered; those called this or more stay closed."""
+        self._turnover = Turnover(count, self.assignment.seed)
+        self._stand_ins: set[Tunnel] = set()
+        """Tunnels that only play dead, for want of CAP_NET_ADMIN; their seats have new clients."""
+        self._reopened: list[int] = []
         self._upgrades = [
             [
                 build_upgrade(
@@ -65,7 +77,6 @@ class Worker:
             ]
             for endpoint in prepare.endpoints
         ]
-        self._opens_ns = self.assignment.opens_ns
         self._attaching: set[asyncio.Task[None]] = set()
         """Holds the tasks that give sockets their transports, as the loop itself does not."""
         self._connecting: dict[int, socket.socket] = {}
@@ -90,7 +101,9 @@ class Worker:
         self._phases.drain_ns = self._phases.hold_ns + assignment.hold_ns
         agenda = self._scheduler.agenda
         opens_ns = assignment.opens_ns
-        agenda.add(Listed(opens_ns, np.arange(len(opens_ns), dtype=np.int32)), self._open)
+        at_first = np.flatnonzero(assignment.tunnel_ids < assignment.first_level)
+        agenda.add(Listed(opens_ns[at_first], at_first.astype(np.int32)), self._open)
+        agenda.add(self._turnover.timeline, self._go)
         self._add_common_sources()
         drain_ns = assignment.ramp_ns + assignment.hold_ns
         agenda.add(Listed(np.array([drain_ns]), np.zeros(1, dtype=np.int32)), self._begin_drain)
@@ -115,6 +128,20 @@ class Worker:
         self._snapshot(0, start_ns)
         self._scheduler.start(start_ns)
 
+    def offer(self, offer: Offer) -> None:
+        """Another level of tunnels."""
+        if self._draining:
+            return
+        self._level = offer.level
+        ids = self.assignment.tunnel_ids
+        is_vacant = np.array([tunnel is None for tunnel in self._tunnels])
+        for chosen, action, since_ns in (
+            (np.flatnonzero((ids >= offer.level) & ~is_vacant), self._close, offer.since_ns),
+            (np.flatnonzero((ids < offer.level) & is_vacant), self._fill, offer.fill_ns),
+        ):
+            due_ns = since_ns + np.linspace(0, offer.rise_ns, len(chosen), endpoint=False).astype(np.int64)
+            self._scheduler.agenda.add(Listed(due_ns, chosen.astype(np.int32)), action)
+
     def drain(self) -> None:
         """Begin the drain now, whatever the plan says; again: nothing."""
         self._begin_drain(0, monotonic_ns())
@@ -125,11 +152,15 @@ class Worker:
 
     def _sender(self, cohort: CohortTraffic, members: list[int]) -> Callable[[int, int], None]:
         tunnels, send, is_open = self._tunnels, cohort.send, State.OPEN
+        comes_back = cohort.spec.reconnect is Reconnect.WHEN_DUE
 
         def send_due(position: int, due_ns: int) -> None:
             tunnel = tunnels[members[position]]
-            if tunnel is not None and tunnel.state is is_open:
-                send(tunnel, due_ns)
+            if tunnel is not None:
+                if tunnel.state is is_open:
+                    send(tunnel, due_ns)
+            elif comes_back:
+                self._fill(members[position], due_ns)
 
         return send_due
 
@@ -150,6 +181,8 @@ class Worker:
         start_ns, drain_ns = self._phases.start_ns, self.assignment.drain_ns
         scheduler = self._scheduler
         scheduler.agenda.clear()
+        for stand_in in tuple(self._stand_ins):
+            stand_in.abort(Wire.VANISHED)
         open_now: list[int] = []
         for index, tunnel in enumerate(self._tunnels):
             if tunnel is None:
@@ -188,10 +221,33 @@ class Worker:
             self._snapshot(self._seq + 1, now_ns)
             self._send(Finished())
 
+    # Clients that go, and who takes their seats.
+
+    def _go(self, index: int, due_ns: int) -> None:
+        """A client's time is up, unless it has gone before."""
+        tunnel = self._tunnels[index]
+        if tunnel is None or self._turnover.go(tunnel, due_ns - self._phases.start_ns, due_ns):
+            return
+        tunnel.cohort.recorder.count(due_ns, "ghost_stand_in")
+        tunnel.plan = PlanAct.VANISH
+        tunnel.wire = Wire.VANISHED
+        self.tunnel_ended(tunnel, due_ns)
+        self._stand_ins.add(tunnel)
+        self._alive += 1
+
+    def _fill(self, index: int, due_ns: int) -> None:
+        """A client takes a vacant seat, if the level has one for it."""
+        if self._tunnels[index] is None and int(self.assignment.tunnel_ids[index]) < self._level:
+            self._reopened.append(int(self.assignment.tunnel_ids[index]))
+            self._open(index, due_ns)
+
     # Opening.
 
     def _open(self, index: int, due_ns: int) -> None:
+        if self._tunnels[index] is not None:  # a quiet client came back before its turn
+            return
         now_ns = monotonic_ns()
+        self._due_at_ns[index] = due_ns
         cohort = self._cohorts[self._cohort_of[index]]
         recorder = cohort.recorder
         recorder.count(due_ns, "attempted")
@@ -246,7 +302,7 @@ class Worker:
                 self._drop(tunnel)
 
     def _due_ns(self, tunnel: Tunnel) -> int:
-        return self._phases.start_ns + int(self._opens_ns[tunnel.index])
+        return self._due_at_ns[tunnel.index]
 
     # What tunnels report.
 
@@ -278,6 +334,9 @@ class Worker:
         recorder.time(due_ns, "upgrade", now_ns - tunnel.mark_ns)
         recorder.time(due_ns, "handshake", now_ns - due_ns)
         cohort.opened(tunnel, now_ns)
+        if cohort.spec.has_turnover:
+            seat_id = int(self.assignment.tunnel_ids[tunnel.index])
+            self._turnover.opened(tunnel, seat_id, now_ns - self._phases.start_ns)
 
     def handshake_failed(self, tunnel: Tunnel, reason: str, now_ns: int) -> None:
         """It did not get its 101; ``reason`` is a status code or a word of :class:`CohortInterval`."""
@@ -287,6 +346,10 @@ class Worker:
 
     def tunnel_ended(self, tunnel: Tunnel, now_ns: int) -> None:
         """It was open and is no more."""
+        if self._stand_ins and tunnel in self._stand_ins:
+            self._stand_ins.discard(tunnel)
+            self._one_less()
+            return
         cohort = tunnel.cohort
         end = record_end(tunnel, *self._facts(tunnel), self._phases, now_ns)
         at_ns = end.t_ns + self._phases.start_ns
@@ -298,6 +361,8 @@ class Worker:
         cohort.recorder.time(at_ns, "idle_at_disconnect", min(end.idle_rx_ns, end.idle_tx_ns))
         self._disconnects.append(end)
         self._gone(tunnel)
+        if cohort.spec.has_turnover and tunnel.plan in _GOES and not self._draining:
+            self._fill(tunnel.index, monotonic_ns())
 
     def await_fin(self, tunnel: Tunnel, now_ns: int) -> None:
         """The far side began the closing handshake and has our answer; its FIN must follow."""
@@ -336,6 +401,9 @@ class Worker:
 
     def _gone(self, tunnel: Tunnel) -> None:
         self._tunnels[tunnel.index] = None
+        self._one_less()
+
+    def _one_less(self) -> None:
         self._alive -= 1
         if self._draining and self._alive == 0:
             self._loop.call_soon(self._finish_if_done, monotonic_ns())
@@ -377,7 +445,8 @@ class Worker:
                 gauges={cohort.name: Gauges(cohort.open, cohort.connecting) for cohort in self._cohorts},
                 disconnects=self._disconnects,
                 failed=self._failed,
+                reopened=self._reopened,
                 health=WorkerHealth(health.cpu_s(), health.rss_bytes(), self._scheduler.take_behind_ns()),
             )
         )
-        self._disconnects, self._failed = [], []
+        self._disconnects, self._failed, self._reopened = [], [], []

@@ -5,6 +5,7 @@ from typing import Protocol
 
 import msgspec
 
+from wsload.driver.messages import Offer
 from wsload.plan.model import Assignment, Endpoint
 from wsload.record.snapshot import Snapshot
 
@@ -40,6 +41,10 @@ class Engine(Protocol):
 
     def go(self, start_ns: int) -> None:
         """The run starts at this monotonic time."""
+        ...
+
+    def offer(self, offer: Offer) -> None:
+        """Hold another number of tunnels."""
         ...
 
     def drain(self) -> None:

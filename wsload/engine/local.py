@@ -6,7 +6,7 @@ import signal
 from collections.abc import Sequence
 
 from wsload.children import PythonChild
-from wsload.driver.messages import Drain, Finished, FromWorker, Go, Prepare, Ready
+from wsload.driver.messages import Drain, Finished, FromWorker, Go, Offer, Prepare, Ready
 from wsload.engine.base import WorkerDone, WorkerEvent, WorkerLost
 from wsload.errors import ChildError
 from wsload.plan.model import Assignment, Endpoint
@@ -52,6 +52,11 @@ class LocalEngine:
         """See the protocol."""
         for child in self._children:
             child.channel.send(Go(start_ns))
+
+    def offer(self, offer: Offer) -> None:
+        """See the protocol."""
+        for child in self._children:
+            child.channel.send(offer)
 
     def drain(self) -> None:
         """See the protocol."""

@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 
+from wsload.plan.distributions import mean_ns
 from wsload.plan.model import Machine, Plan
 from wsload.plan.preflight import Check, memory_needed_bytes, sockets_per_tunnel
-from wsload.profile.model import Arrivals, BackendMode, Cohort, Traffic, Via
+from wsload.profile.distributions import written
+from wsload.profile.model import Arrivals, BackendMode, Capacity, Cohort, Reconnect, Traffic, Via
+from wsload.profile.plateaus import most_levels, plateau_ns, settle_ns
 from wsload.units import NS_PER_S, format_count, format_duration, format_share, format_size
 
 
@@ -71,13 +74,16 @@ def _cohorts(plan: Plan) -> list[str]:
     lines = [f"tunnels: {format_count(tunnels)}"]
     for cohort, count in zip(plan.profile.cohorts, plan.cohort_tunnels, strict=True):
         share = format_share(count / tunnels)
-        lines.append(f"  {cohort.name}: {format_count(count)} ({share}), {_behaviour(cohort)}")
+        behaviour = _behaviour(cohort) + _turnover(cohort)
+        lines.append(f"  {cohort.name}: {format_count(count)} ({share}), {behaviour}")
     return lines
 
 
 def _behaviour(cohort: Cohort) -> str:
     if cohort.traffic is Traffic.PINGED:
         return f"a ping each {format_duration(cohort.every_ns)}"
+    if cohort.traffic is Traffic.QUIET:
+        return f"{format_size(cohort.payload_bytes)} now and then, gaps {written(cohort.gaps)}"
     if cohort.traffic is Traffic.IDLE:
         return "silent"
     message = f"{format_size(cohort.payload_bytes)} messages"
@@ -89,8 +95,35 @@ def _behaviour(cohort: Cohort) -> str:
     )
 
 
+def _turnover(cohort: Cohort) -> str:
+    """Who goes while the run lasts, and comes back."""
+    parts = []
+    if cohort.reconnect is Reconnect.WHEN_DUE:
+        parts.append("who was cut comes back with its next message")
+    if cohort.vanish_per_s:
+        parts.append(f"{format_share(cohort.vanish_per_s * 60)} vanish a minute and are replaced")
+    if cohort.session is not None:
+        parts.append(f"each stays {written(cohort.session)} and is replaced")
+    return "".join(f", {part}" for part in parts)
+
+
+def _search(plan: Plan, capacity: Capacity) -> str:
+    profile = plan.profile
+    way = "by bisection" if capacity.step is None else f"in steps of {format_count(capacity.step)}"
+    levels = most_levels(capacity)
+    return (
+        f"search: {format_count(capacity.least)} to {format_count(capacity.most)} tunnels {way}, at most "
+        f"{_many(levels, 'level')}; each opens over {format_duration(profile.load.ramp_ns)} and is held "
+        f"{format_duration(plateau_ns(profile))}: {format_duration(settle_ns(profile))} until every timer "
+        f"has fired and ghosts leave as fast as they come, the rest is judged; at most "
+        f"{format_duration(profile.load.ramp_ns + profile.load.hold_ns)} in all"
+    )
+
+
 def _phases(plan: Plan) -> str:
     load = plan.profile.load
+    if plan.profile.capacity is not None:
+        return _search(plan, plan.profile.capacity)
     if load.ramp_ns:
         rate = load.tunnels * NS_PER_S / load.ramp_ns
         spread = "evenly" if load.arrivals is Arrivals.EVEN else "as a Poisson process"
@@ -108,6 +141,8 @@ def messages_per_s(plan: Plan) -> float:
     for cohort, count in zip(plan.profile.cohorts, plan.cohort_tunnels, strict=True):
         if cohort.traffic is Traffic.CHATTY and cohort.rate_per_s is not None:
             total += count * cohort.rate_per_s
+        elif cohort.traffic is Traffic.QUIET:
+            total += count * NS_PER_S / mean_ns(cohort.gaps)
         elif cohort.traffic is Traffic.PINGED:
             total += count * NS_PER_S / cohort.every_ns
     return total

@@ -15,6 +15,10 @@ PORTS_PER_PAIR = 28_232
 """Local ports per (source address, destination): Linux's default range 32768-60999."""
 
 
+MOST_TUNNELS = 2**31 - 1
+"""A tunnel's id travels as 32 bits."""
+
+
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
     """What this host offers. Read once (:func:`wsload.plan.preflight.read_machine`), then pure data."""
 
@@ -43,6 +47,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """How many endpoints (HAProxy processes, backend listeners or urls) tunnels are spread over."""
     backend_listeners: int
     """Addresses the embedded backend listens on, so that HAProxy's ports toward it suffice."""
+
+    @property
+    def first_level(self) -> int:
+        """Tunnels offered at first: all, or the lowest level of a search for capacity."""
+        capacity = self.profile.capacity
+        return self.profile.load.tunnels if capacity is None else capacity.least
 
 
 class Endpoint(msgspec.Struct, frozen=True):
@@ -82,6 +92,8 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     drain_ns: int
     interval_ns: int
     handshake_timeout_ns: int
+    first_level: int
+    """Tunnels called this or more open when a higher level is offered, not at their time in ``opens``."""
 
     @classmethod
     def pack(
@@ -101,8 +113,9 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
         drain_ns: int,
         interval_ns: int,
         handshake_timeout_ns: int,
+        first_level: int | None = None,
     ) -> "Assignment":
-        """Build one from number sequences of equal length."""
+        """Build one from number sequences of equal length; ``first_level`` None: all open at their time."""
         return cls(
             worker=worker,
             seed=seed,
@@ -118,6 +131,7 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
             drain_ns=drain_ns,
             interval_ns=interval_ns,
             handshake_timeout_ns=handshake_timeout_ns,
+            first_level=MOST_TUNNELS if first_level is None else first_level,
         )
 
     @property

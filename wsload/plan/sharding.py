@@ -117,7 +117,9 @@ def assignments(plan: Plan) -> list[Assignment]:
     worker = rank % plan.workers
     target = _dealt(rank, plan.targets, plan.workers)
     source = _dealt(_rank_within(target), max(len(plan.sources), 1), plan.workers)
-    opens_ns = opening_times_ns(tunnels, load.ramp_ns, load.arrivals, load.seed)
+    first_level = plan.first_level
+    opens_ns = np.full(tunnels, load.ramp_ns, dtype=np.int64)
+    opens_ns[:first_level] = opening_times_ns(first_level, load.ramp_ns, load.arrivals, load.seed)
     columns = {"cohort_of": cohort, "source_of": source, "target_of": target}
     in_order = {name: column[opening_order] for name, column in columns.items()}
     worker = worker[opening_order]
@@ -140,6 +142,7 @@ def assignments(plan: Plan) -> list[Assignment]:
                 drain_ns=load.drain_ns,
                 interval_ns=load.interval_ns,
                 handshake_timeout_ns=load.handshake_timeout_ns,
+                first_level=first_level,
             )
         )
     return parts

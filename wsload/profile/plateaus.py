@@ -35,6 +35,12 @@ def settle_ns(profile: Profile) -> int:
     return ghost_hold_ns(profile) + profile.load.handshake_timeout_ns
 
 
+def recovery_ns(profile: Profile) -> int:
+    """After a level that was too much, until a lower one may be filled: excess and ghosts have left."""
+    vanishes = any(cohort.vanish_per_s for cohort in profile.cohorts)
+    return profile.load.ramp_ns + (ghost_hold_ns(profile) if vanishes else 0)
+
+
 def plateau_ns(profile: Profile) -> int:
     """How long a level is held once its tunnels are open: as the profile says, or settled and then judged."""
     assert profile.capacity is not None
@@ -57,4 +63,7 @@ def longest_hold_ns(profile: Profile, load: Load) -> int:
     """What a search takes after its first opening, where every level is tried and none needs longer."""
     assert profile.capacity is not None
     levels = most_levels(profile.capacity)
-    return levels * plateau_ns(profile) + (levels - 1) * load.ramp_ns
+    before_ns = load.ramp_ns + (0 if profile.capacity.step is not None else recovery_ns(profile))
+    # Twice what is judged: a level that is not steady gets more time.
+    judged_ns = plateau_ns(profile) - min(settle_ns(profile), plateau_ns(profile))
+    return levels * (plateau_ns(profile) + judged_ns + 2 * load.interval_ns) + (levels - 1) * before_ns

@@ -180,6 +180,16 @@ def _cohort_keys_have_an_effect(profile: Profile, _raw: Raw) -> Iterator[Breach]
             yield Breach(f"{path}.tunnel_timeout", problem, 'leave it out, or write via = "haproxy"')
 
 
+def _a_search_has_a_bound(profile: Profile, _raw: Raw) -> Iterator[Breach]:
+    if profile.capacity is not None and not profile.slos:
+        problem = "a search needs an SLO that a level can break"
+        yield Breach("capacity", problem, 'write [slo] and handshake_failed = ["rate<0.1%"] below it')
+    if profile.capacity is not None and profile.expectations:
+        cohort = profile.expectations[0].cohort
+        problem = "an expectation is of one run, and a search offers many levels"
+        yield Breach(f"expect.{cohort}", problem, "leave [expect] out, or [capacity]")
+
+
 _TURNING = frozenset({Traffic.GHOST, Traffic.HALF_CLOSED, Traffic.STALLED, Traffic.RESET})
 
 
@@ -194,6 +204,7 @@ RULES: tuple[Rule, ...] = (
     _traffic_is_stated_where_it_matters,
     _stamps_fit_and_come_back,
     _cohort_keys_have_an_effect,
+    _a_search_has_a_bound,
 )
 
 

@@ -215,6 +215,65 @@ class TunnelsPart(msgspec.Struct):
     planned_by_cohort: dict[str, int]
 
 
+class Plateau(msgspec.Struct, kw_only=True):
+    """One level of a search for capacity. Figures are of the judged part, means unless they say otherwise.
+
+    ``slo_rows`` are judged over it, but handshakes over the whole plateau, in which its arrivals are.
+    """
+
+    level: int
+    """Tunnels offered."""
+    opened_s: float
+    """When the level was first offered, in seconds since the run's start; likewise the next two."""
+    judged_s: float
+    end_s: float
+    live: float
+    """Open tunnels, as the clients know them."""
+    slots: float = 0.0
+    """In use in HAProxy's frontend; 0 without HAProxy, as the next three."""
+    ghosts: float = 0.0
+    """Slots without a live tunnel."""
+    peak_slots: int = 0
+    """Over the whole plateau."""
+    maxconn: int = 0
+    cuts_per_hour: float = 0.0
+    """Disconnects that no plan asked for."""
+    handshakes_per_s: float = 0.0
+    """Openings begun."""
+    failed: int = 0
+    """Handshakes that failed in the whole plateau."""
+    driver_cpu: float = 0.0
+    """The busiest worker's share of a core."""
+    haproxy_cpu: float = 0.0
+    """The busiest HAProxy process's share of a core, and likewise the backend's."""
+    backend_cpu: float = 0.0
+    lag_p99_ms: float | None = None
+    steady: bool = True
+    """Whether slots (or live tunnels) no longer rose or fell."""
+    passed: bool = False
+    slo_rows: list[SloRow] = []
+    limit: str = ""
+    """What bound: a name of :class:`wsload.record.outcome.Limit`; empty where it passed."""
+    evidence: str = ""
+
+
+class CapacityResult(msgspec.Struct, kw_only=True):
+    """``capacity`` of ``summary.json``: the knee of a search."""
+
+    capacity: float
+    """Live tunnels at the highest level that passed; 0 where none did."""
+    level: int
+    first_failed: int | None
+    """The lowest level above it that failed; None: the search's highest level passed."""
+    limit: str
+    """What bound at ``first_failed``, and the evidence for it; empty where nothing did."""
+    evidence: str
+    live_at_limit: float
+    """Live tunnels at the highest level where nothing broke the SLO but cuts by a timer, which do not
+    depend on the level; the same as ``capacity`` where those did not."""
+    plateaus: list[Plateau]
+
+
 class Completeness(msgspec.Struct):
     """How whole the evidence is: what ended, what was logged of it, and what found its counterpart."""
 
@@ -269,5 +328,7 @@ class Summary(msgspec.Struct):
     """Fixed intervals at which tunnels ended, a sentence each."""
     handshake_causes: dict[str, int] = {}
     evidence: Completeness | None = None
+    capacity: CapacityResult | None = None
+    """None where the profile does not search for it."""
     hold: dict[str, Any] = {}
     """The hold alone: ``seconds`` measured, and ``counters`` as above (``received`` there are its echoes)."""

@@ -67,11 +67,32 @@ class Cause(StrEnum):
     SERVER_DOWN = "server_down"
     BACKEND_REFUSED = "backend_refused"
     BACKEND_TIMEOUT = "backend_timeout"
+    SOURCE_PORTS = "source_ports"
+    """HAProxy found no free local port toward the backend."""
     BACKLOG_WAIT = "backlog_wait"
     """HAProxy was full: the kernel accepted, and nobody spoke."""
     HANDSHAKE_TIMEOUT = "handshake_timeout"
     HANDSHAKE_FAILED = "handshake_failed"
     """Refused, reset or cut before an answer; the failure's reason says how."""
+    UNKNOWN = "unknown"
+
+
+class Limit(StrEnum):
+    """What keeps a level of tunnels from being held within the SLO."""
+
+    MAXCONN = "maxconn"
+    """HAProxy's slots."""
+    DESCRIPTORS = "descriptors"
+    """HAProxy's slots, which it worked out from its descriptor limit."""
+    MEMORY = "memory"
+    HAPROXY_CPU = "haproxy_cpu"
+    SOURCE_PORTS = "source_ports"
+    """Of HAProxy toward the backend."""
+    BACKEND = "backend"
+    TIMER = "timer"
+    """Cuts by an idle timer, at any level."""
+    GENERATOR = "generator"
+    """wsload itself: the result is not valid."""
     UNKNOWN = "unknown"
 
 

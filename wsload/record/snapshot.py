@@ -99,6 +99,8 @@ class Snapshot(msgspec.Struct, tag="snapshot"):
     disconnects: list[Disconnect]
     failed: list[HandshakeFailure]
     health: WorkerHealth
+    reopened: list[int] = []
+    """Ids of tunnels that were opened again, or at a higher level, since the last snapshot."""
     version: int = SNAPSHOT_VERSION
 
 

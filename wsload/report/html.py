@@ -16,6 +16,7 @@ from wsload.errors import RecordingError
 from wsload.record.layout import PLOTS, REPORT, Summary
 from wsload.record.outcome import Validity, Verdict
 from wsload.report import wording
+from wsload.report.capacity_wording import capacity_rows
 from wsload.report.text import WORDS, axis_name, fact_heading, fact_text
 from wsload.units import NS_PER_MS, format_duration
 
@@ -63,6 +64,7 @@ def write_html(folder: RunFolder, summary: Summary) -> Path:
             validity=wording.validity_line(summary),
             validity_class=VALIDITY_CLASSES[Validity(summary.verdict.validity)],
             slo_rows=[(row, wording.slo_value(row)) for row in summary.verdict.slo_rows],
+            capacity_rows=capacity_rows(summary),
             tunnel_rows=[*wording.tunnel_rows(summary), *wording.failure_rows(summary)],
             statistics=list(wording.STATISTICS),
             latency_rows=wording.latency_rows(summary),

@@ -13,6 +13,7 @@ from wsload.analysis.compare import Comparison
 from wsload.record.layout import Summary
 from wsload.record.outcome import Validity, Verdict
 from wsload.report import wording
+from wsload.report.capacity_wording import capacity_rows
 from wsload.report.wording import STATISTICS, Row
 from wsload.units import format_share
 
@@ -50,6 +51,7 @@ WORDS = frozenset({"slo", "validity", "run"})
 def final_text(summary: Summary, folder_path: Path, color: bool = False, width: int = 100) -> str:
     """A run's result, the verdict first. ``width`` in columns; good from 80, best from 110."""
     rows = {
+        "capacity": capacity_rows(summary),
         "tunnels": [*wording.tunnel_rows(summary), *wording.failure_rows(summary)],
         "latency": wording.latency_rows(summary),
         "traffic": wording.traffic_rows(summary),
@@ -62,6 +64,8 @@ def final_text(summary: Summary, folder_path: Path, color: bool = False, width: 
     }
     name_width = max([NAME_WIDTH, *(len(row.name) + 2 for part in rows.values() for row in part)])
     parts: list[RenderableType] = [_title(summary), "", *_verdict(summary), *_validity(summary), ""]
+    if rows["capacity"]:
+        parts += [*_dotted(rows["capacity"], name_width, width), ""]
     parts += [*_dotted(rows["tunnels"], name_width, width, aligned=True), ""]
     if rows["latency"] or rows["traffic"]:
         parts += [

@@ -1,5 +1,6 @@
 """Merges the workers' snapshots interval by interval and writes each merged interval once."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -36,17 +37,29 @@ class ClosedInterval(msgspec.Struct):
     length_s: float
 
 
+def _later(assignment: Assignment) -> list[int]:
+    """Tunnels that open only when a higher level is offered."""
+    ids = assignment.tunnel_ids
+    return [int(tunnel) for tunnel in ids[ids >= assignment.first_level]]
+
+
 class WorkerShare:
     """What the parent knows of one worker's tunnels, to name those that are lost with it."""
 
     def __init__(self, assignment: Assignment) -> None:
         self.assignment = assignment
-        self.ended: set[int] = set()
-        """Tunnels (run-wide ids) that failed to open or have ended."""
+        self._ends: Counter[int] = Counter(_later(assignment))
+        """Tunnel (run-wide id) -> how often it failed or ended, less how often it was opened again."""
         self.gauges: dict[str, tuple[int, int]] = {}
         self.health: WorkerHealth | None = None
         self.last_seq = -1
         self.is_live = True
+
+    def note(self, snapshot: Snapshot) -> None:
+        """What opened and ended in an interval."""
+        self._ends.update(failure.tunnel for failure in snapshot.failed)
+        self._ends.update(disconnect.tunnel for disconnect in snapshot.disconnects)
+        self._ends.subtract(snapshot.reopened)
 
     def open_tunnels(self, at_ns: int) -> list[tuple[int, int, int]]:
         """Tunnels that were open or opening at a time: id, cohort number, ns since their start."""
@@ -56,12 +69,12 @@ class WorkerShare:
         return [
             (tunnel, cohort, at_ns - opened_ns)
             for tunnel, cohort, opened_ns in zip(ids, cohorts, opens_ns[:due].tolist(), strict=True)
-            if tunnel not in self.ended
+            if self._ends[tunnel] < 1
         ]
 
 
 class Collector:
-    """Takes what workers send, in any order; gives merged intervals to the folder and to ``on_interval``."""
+    """Takes what workers send, in any order; gives merged intervals to the folder and to listeners."""
 
     def __init__(
         self,
@@ -69,10 +82,10 @@ class Collector:
         assignments: Sequence[Assignment],
         timers_ms: Mapping[str, int],
         bounds_ns: tuple[int, int],
-        on_interval: Callable[[ClosedInterval], None],
+        listeners: Sequence[Callable[[ClosedInterval], None]],
     ) -> None:
         """``bounds_ns`` are the starts of hold and drain, since the run's start."""
-        self._folder, self._timers_ms, self._on_interval = folder, timers_ms, on_interval
+        self._folder, self._timers_ms, self._listeners = folder, timers_ms, listeners
         self._hold_ns, self._drain_ns = bounds_ns
         self._shares = [WorkerShare(assignment) for assignment in assignments]
         self._waiting: dict[int, dict[int, Snapshot]] = {}
@@ -90,8 +103,7 @@ class Collector:
         """Take one worker's interval."""
         share = self._shares[snapshot.worker]
         share.last_seq = snapshot.seq
-        share.ended.update(failure.tunnel for failure in snapshot.failed)
-        share.ended.update(disconnect.tunnel for disconnect in snapshot.disconnects)
+        share.note(snapshot)
         share.health = snapshot.health
         if snapshot.seq > self._closed_seq:
             self._waiting.setdefault(snapshot.seq, {})[snapshot.worker] = snapshot
@@ -199,7 +211,9 @@ class Collector:
         self._write_latency_log(merged, self._closed_ns, end_ns)
         length_s = (end_ns - self._closed_ns) / NS_PER_S
         self._closed_seq, self._closed_ns = seq, end_ns
-        self._on_interval(ClosedInterval(line, merged, length_s))
+        closed = ClosedInterval(line, merged, length_s)
+        for listener in self._listeners:
+            listener(closed)
 
     def _merge(self, parts: Sequence[Snapshot], end_ns: int) -> Merged:
         """What the workers tell, and the tunnels that were lost with one since the last interval."""

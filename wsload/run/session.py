@@ -32,6 +32,7 @@ from wsload.run.environment import describe_environment
 from wsload.run.folder import FolderWriter
 from wsload.run.journal import Journal
 from wsload.run.progress import ProgressKeeper, ProgressListener
+from wsload.run.search import Search
 from wsload.run.system import System
 from wsload.run.underway import Underway
 from wsload.run.verdicts import write_verdicts
@@ -171,10 +172,12 @@ class _Session:
             start_ns = journal.begin(_START_DELAY_NS)
             info = self._describe(system, start_ns)
             keeper = ProgressKeeper(info, self._cell)
+            search = Search(loaded.profile, engine, journal) if loaded.profile.capacity is not None else None
             bounds_ns = (load.ramp_ns, load.ramp_ns + load.hold_ns)
-            collector = Collector(folder, shares, system.timers_ms, bounds_ns, keeper.interval)
+            listeners = [keeper.interval] if search is None else [keeper.interval, search.interval]
+            collector = Collector(folder, shares, system.timers_ms, bounds_ns, listeners)
             engine.go(start_ns)
-            self._underway = Underway(engine, system, collector, keeper, journal, load, plan.workers)
+            self._underway = Underway(engine, system, collector, keeper, journal, load, plan.workers, search)
             await self._underway.until_done(self._on_progress)
             self._is_closing = True
             engine.stop()

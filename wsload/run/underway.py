@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 
-from wsload.analysis.folder import INTERRUPTED
+from wsload.analysis.folder import FOUND, INTERRUPTED
 from wsload.engine.base import Engine, WorkerDone, WorkerLost
 from wsload.errors import RecordingError
 from wsload.profile.model import Load
@@ -11,6 +11,7 @@ from wsload.report.live import Progress
 from wsload.run.collector import Collector
 from wsload.run.journal import Journal
 from wsload.run.progress import ProgressKeeper, ProgressListener
+from wsload.run.search import Search
 from wsload.run.system import System
 from wsload.units import NS_PER_S, format_count
 
@@ -36,7 +37,9 @@ class Underway:
         journal: Journal,
         load: Load,
         workers: int,
+        search: Search | None = None,
     ) -> None:
+        """``search`` decides on levels of tunnels, and on the run's end, where the profile asks for it."""
         self._engine, self._system = engine, system
         self._collector, self._keeper, self._journal = collector, keeper, journal
         self._interval_ns, self._working = load.interval_ns, workers
@@ -44,6 +47,7 @@ class Underway:
         self._drain_length_ns = load.drain_ns
         self._heard_ns = 0
         """When a worker last sent something, since the run's start."""
+        self._search = search
         self._gave_up = self._draining = False
         self._signals = 0
         self._stopped = asyncio.Event()
@@ -51,6 +55,8 @@ class Underway:
     async def until_done(self, on_progress: ProgressListener | None) -> None:
         """Until every worker has ended, or the second signal. Raises the error of any part (a full disk)."""
         jobs = [self._collect(), self._sample(), self._guard(), self._stopped.wait()]
+        if self._search is not None:
+            jobs.append(self._find_capacity(self._search))
         if on_progress is not None:
             jobs.append(self._show(on_progress))
         tasks = [asyncio.ensure_future(job) for job in jobs]
@@ -109,7 +115,16 @@ class Underway:
             await asyncio.sleep(max(wait_ns, 0) / NS_PER_S)
             number += 1
             self._collector.others = self._system.backend_processes()
-            self._keeper.haproxy(await self._system.sample(round(self._journal.elapsed_s, 6)))
+            rows = await self._system.sample(round(self._journal.elapsed_s, 6))
+            self._keeper.haproxy(rows)
+            if self._search is not None:
+                self._search.sampled(rows)
+
+    async def _find_capacity(self, search: Search) -> None:
+        await search.until_found()
+        self._journal.note(FOUND)
+        self._drain()
+        await asyncio.Event().wait()  # the run's end is the workers'
 
     async def _guard(self) -> None:
         """Does the system still live, and are the workers still with us? Its death ends the run early."""

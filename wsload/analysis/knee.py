@@ -1,0 +1,61 @@
+"""From the plateaus on record to the knee of a search: the capacity, and what bound."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from wsload.analysis.folder import PLATEAU, RunFolder
+from wsload.analysis.limits import name_limit, shown_of
+from wsload.analysis.plateau import outcome_of
+from wsload.plan.knee import Outcome
+from wsload.profile.model import Profile
+from wsload.record.layout import CapacityResult, Plateau, SloRow
+
+
+def read_knee(folder: RunFolder, profile: Profile) -> CapacityResult | None:
+    """A run's knee; None where the profile does not search, or no plateau was judged."""
+    judged = [
+        msgspec.convert(action.detail, Plateau) for action in folder.actions() if action.action == PLATEAU
+    ]
+    if profile.capacity is None or not judged:
+        return None
+    derived = profile.haproxy.nofile is not None
+    failures = list(folder.iter_failures())
+    return knee_of(
+        [
+            plateau
+            if plateau.passed
+            else _with_limit(plateau, *name_limit(shown_of(plateau, folder.info, failures, derived)))
+            for plateau in judged
+        ]
+    )
+
+
+def knee_of(plateaus: Sequence[Plateau]) -> CapacityResult:
+    """The highest level that passed, and the lowest above it that did not. ``plateaus`` has one at least."""
+    passed = max((each for each in plateaus if each.passed), key=lambda each: each.level, default=None)
+    level = passed.level if passed is not None else 0
+    above = [each for each in plateaus if not each.passed and each.level > level]
+    failed = min(above, key=lambda each: each.level, default=None)
+    held = [each for each in plateaus if outcome_of(each) is not Outcome.FAILED]
+    at_limit = max(held, key=lambda each: each.level, default=None)
+    return CapacityResult(
+        capacity=passed.live if passed is not None else 0.0,
+        level=level,
+        first_failed=failed.level if failed is not None else None,
+        limit=failed.limit if failed is not None else "",
+        evidence=failed.evidence if failed is not None else "",
+        live_at_limit=at_limit.live if at_limit is not None else 0.0,
+        plateaus=list(plateaus),
+    )
+
+
+def knee_rows(result: CapacityResult) -> list[SloRow]:
+    """The SLO where it decides: at the highest level that passed, or at the lowest, where none did."""
+    return min(
+        result.plateaus, key=lambda each: (not each.passed, -each.level if each.passed else each.level)
+    ).slo_rows
+
+
+def _with_limit(plateau: Plateau, limit: str, evidence: str) -> Plateau:
+    return msgspec.structs.replace(plateau, limit=str(limit), evidence=evidence)
