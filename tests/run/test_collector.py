@@ -51,7 +51,7 @@ class Bench:
             [assignment(0), assignment(1)],
             {"tunnel": 1000},
             (HOLD_NS, DRAIN_NS),
-            self.closed.append,
+            [self.closed.append],
         )
 
     def send(self, worker: int, seq: int, *, opened: int = 0, lag_ms: int = 0, open_now: int = 0) -> None:

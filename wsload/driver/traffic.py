@@ -6,8 +6,9 @@ from time import monotonic_ns
 from typing import TYPE_CHECKING
 
 from wsload.driver.recorder import CohortRecorder
+from wsload.plan.arrivals import MessageSchedule, RenewalSchedule, Times
 from wsload.plan.phases import PhaseTimes
-from wsload.profile.model import Cohort, Distribution, Match, Traffic
+from wsload.profile.model import Cohort, Match, Traffic
 from wsload.wire.frames import BINARY, PING, STAMP_BYTES, PlainMessage, StampedMessage
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ class CohortTraffic:
     closed_loop = False
     """Whether a reply calls for the next message."""
     period_ns: int | None = None
-    gaps: Distribution | None = None
-    """Of the times between a client's messages, where they are no plain rate."""
     after_ns: int | None = None
     """When, after a tunnel's planned opening, :meth:`turn` is due; None where it never is."""
 
@@ -44,6 +43,12 @@ class CohortTraffic:
 
     def send(self, tunnel: "Tunnel", due_ns: int) -> None:
         """A message is due."""
+
+    def schedule(self, opens_ns: Times, end_ns: int, seed: int) -> MessageSchedule | None:
+        """When messages of tunnels that open at ``opens_ns`` are due; None where none ever is."""
+        if self.period_ns is None:
+            return None
+        return MessageSchedule.create(opens_ns, self.period_ns, self.spec.arrivals, end_ns, seed)
 
     def turn(self, tunnel: "Tunnel", due_ns: int) -> None:
         """The moment has come for what the cohort is named for."""
@@ -123,7 +128,10 @@ class Quiet(Chatty):
         """See the base."""
         super().__init__(spec, phases, mask)
         self.closed_loop, self.period_ns = False, None
-        self.gaps = spec.gaps
+
+    def schedule(self, opens_ns: Times, end_ns: int, seed: int) -> MessageSchedule | None:
+        """See the base."""
+        return RenewalSchedule(opens_ns, self.spec.gaps, end_ns, seed)
 
 
 class Pinged(CohortTraffic):

@@ -2,9 +2,6 @@
 
 import asyncio
 import os
-import socket
-import sys
-from array import array
 from collections import deque
 from collections.abc import Callable
 from time import monotonic_ns
@@ -15,18 +12,18 @@ import numpy as np
 from wsload.driver import health, opening
 from wsload.driver.endings import PLANNED_ENDS, record_end, record_failure
 from wsload.driver.messages import Finished, Offer, Prepare
+from wsload.driver.opening import Opener
 from wsload.driver.scheduler import Every, Listed, Scheduler
+from wsload.driver.seats import Seats
 from wsload.driver.traffic import TRAFFIC, CohortTraffic
 from wsload.driver.tunnel import State, Tunnel
 from wsload.driver.turnover import Turnover
-from wsload.plan.arrivals import MessageSchedule, RenewalSchedule
-from wsload.plan.model import Endpoint
 from wsload.plan.phases import PhaseTimes
 from wsload.profile.model import Reconnect
 from wsload.record.outcome import PlanAct, Wire
 from wsload.record.snapshot import Disconnect, Gauges, HandshakeFailure, Snapshot, WorkerHealth
 from wsload.wire.closing import NORMAL
-from wsload.wire.handshake import Upgrade, build_upgrade
+from wsload.wire.handshake import Upgrade
 from wsload.wire.reference import HandshakeJudge
 
 _UPGRADES_PER_ENDPOINT = 64
@@ -51,36 +48,15 @@ class Worker:
         self._cohorts: list[CohortTraffic] = [
             TRAFFIC[spec.traffic](spec, self._phases, self.mask) for spec in self.assignment.cohorts
         ]
-        count = len(self.assignment.tunnel_ids)
-        self._tunnels: list[Tunnel | None] = [None] * count
-        self._cohort_of: list[int] = self.assignment.cohort_of.tolist()
-        self._source_of: list[int] = self.assignment.source_of.tolist()
-        self._target_of: list[int] = self.assignment.target_of.tolist()
-        self._local_ip: list[str] = [""] * count
-        self._local_port = array("H", bytes(2 * count))
-        self._began_ns = array("q", bytes(8 * count))
-        """When each tunnel's connection was begun."""
-        self._due_at_ns = array("q", bytes(8 * count))
-        """When each tunnel's present opening was due."""
+        self._seats = Seats(prepare)
+        self._tunnels = self._seats.tunnels
+        self._opener = Opener(loop, self)
         self._level = self.assignment.first_level
         """Tunnels of the whole run that are offered; those called this or more stay closed."""
-        self._turnover = Turnover(count, self.assignment.seed)
+        self._turnover = Turnover(len(self._tunnels), self.assignment.seed)
         self._stand_ins: set[Tunnel] = set()
         """Tunnels that only play dead, for want of CAP_NET_ADMIN; their seats have new clients."""
         self._reopened: list[int] = []
-        self._upgrades = [
-            [
-                build_upgrade(
-                    endpoint.host, endpoint.path, os.urandom(16), prepare.headers, prepare.subprotocols
-                )
-                for _ in range(_UPGRADES_PER_ENDPOINT)
-            ]
-            for endpoint in prepare.endpoints
-        ]
-        self._attaching: set[asyncio.Task[None]] = set()
-        """Holds the tasks that give sockets their transports, as the loop itself does not."""
-        self._connecting: dict[int, socket.socket] = {}
-        """Sockets whose connection did not stand at once, by tunnel index."""
         self._deadlines: deque[tuple[int, Tunnel, State]] = deque()
         """Ascending: when a tunnel must have left the state it is in."""
         self._disconnects: list[Disconnect] = []
@@ -109,20 +85,12 @@ class Worker:
         agenda.add(Listed(np.array([drain_ns]), np.zeros(1, dtype=np.int32)), self._begin_drain)
         for number, cohort in enumerate(self._cohorts):
             members = np.flatnonzero(assignment.cohort_of == number)
-            if cohort.period_ns is not None and len(members):
-                schedule = MessageSchedule.create(
-                    opens_ns[members],
-                    cohort.period_ns,
-                    cohort.spec.arrivals,
-                    drain_ns,
-                    assignment.seed * 1009 + number,
-                )
+            if not len(members):
+                continue
+            schedule = cohort.schedule(opens_ns[members], drain_ns, assignment.seed * 1009 + number)
+            if schedule is not None:
                 agenda.add(schedule, self._sender(cohort, members.tolist()))
-            if cohort.gaps is not None and len(members):
-                gaps_seed = assignment.seed * 1009 + number
-                renewals = RenewalSchedule(opens_ns[members], cohort.gaps, drain_ns, gaps_seed)
-                agenda.add(renewals, self._sender(cohort, members.tolist()))
-            if cohort.after_ns is not None and len(members):
+            if cohort.after_ns is not None:
                 turns = Listed(opens_ns[members] + cohort.after_ns, members.astype(np.int32))
                 agenda.add(turns, self._turn)
         self._snapshot(0, start_ns)
@@ -237,8 +205,9 @@ class Worker:
 
     def _fill(self, index: int, due_ns: int) -> None:
         """A client takes a vacant seat, if the level has one for it."""
-        if self._tunnels[index] is None and int(self.assignment.tunnel_ids[index]) < self._level:
-            self._reopened.append(int(self.assignment.tunnel_ids[index]))
+        seat_id = self._seats.ids[index]
+        if self._tunnels[index] is None and seat_id < self._level:
+            self._reopened.append(seat_id)
             self._open(index, due_ns)
 
     # Opening.
@@ -247,69 +216,42 @@ class Worker:
         if self._tunnels[index] is not None:  # a quiet client came back before its turn
             return
         now_ns = monotonic_ns()
-        self._due_at_ns[index] = due_ns
-        cohort = self._cohorts[self._cohort_of[index]]
-        recorder = cohort.recorder
-        recorder.count(due_ns, "attempted")
-        recorder.time(due_ns, "lag", now_ns - due_ns)
-        sources = self.assignment.sources
-        endpoint = self._prepare.endpoints[self._target_of[index]]
+        seats, cohort = self._seats, self._cohorts[self._seats.cohort_of[index]]
+        seats.due_ns[index] = due_ns
+        cohort.recorder.count(due_ns, "attempted")
+        cohort.recorder.time(due_ns, "lag", now_ns - due_ns)
         tunnel = Tunnel(self, cohort, index)
         try:
-            sock = opening.start_connect(endpoint, sources[self._source_of[index]] if sources else None)
+            sock = opening.start_connect(seats.endpoint(index), seats.source(index))
         except OSError as error:
             self._count_failure(tunnel, opening.failure_reason(error), now_ns)
             return
-        tunnel.mark_ns = self._began_ns[index] = now_ns
+        tunnel.mark_ns = seats.began_ns[index] = now_ns
         self._tunnels[index] = tunnel
         self._alive += 1
         cohort.connecting += 1
         self._await(tunnel, now_ns)
-        if not self._attach_if_connected(tunnel, sock):
-            self._connecting[index] = sock
-            opening.when_connected(self._loop, sock, lambda error: self._connected(tunnel, sock, error))
+        self._opener.attach(tunnel, sock)
 
-    def _connected(self, tunnel: Tunnel, sock: socket.socket, error: OSError | None) -> None:
-        del self._connecting[tunnel.index]
-        if error is None and self._attach_if_connected(tunnel, sock):
-            return
-        sock.close()
-        reason = "reset" if error is None else opening.failure_reason(error)
-        self.handshake_failed(tunnel, reason, monotonic_ns())
-        tunnel.state = State.ENDED
+    # What the opener reports.
 
-    def _attach_if_connected(self, tunnel: Tunnel, sock: socket.socket) -> bool:
-        address = opening.local_address(sock)
-        if address is None:
-            return False
-        now_ns = monotonic_ns()
-        tunnel.cohort.recorder.time(self._due_ns(tunnel), "connect", now_ns - tunnel.mark_ns)
-        ip, self._local_port[tunnel.index] = address
-        self._local_ip[tunnel.index] = sys.intern(ip)
-        task = self._loop.create_task(self._attach(tunnel, sock))
-        self._attaching.add(task)
-        task.add_done_callback(self._attaching.discard)
-        return True
+    def tcp_connected(self, tunnel: Tunnel, address: tuple[str, int], now_ns: int) -> None:
+        """Its TCP connection stands, from this address."""
+        index = tunnel.index
+        self._seats.connected_from(index, *address)
+        tunnel.cohort.recorder.time(self._seats.due_ns[index], "connect", now_ns - tunnel.mark_ns)
 
-    async def _attach(self, tunnel: Tunnel, sock: socket.socket) -> None:
-        """Give the socket its transport; this one step is the only task in a tunnel's life."""
-        try:
-            await self._loop.create_connection(lambda: tunnel, sock=sock)
-        except OSError as error:
-            sock.close()
-            if tunnel.state is not State.ENDED:
-                self.handshake_failed(tunnel, opening.failure_reason(error), monotonic_ns())
-                self._drop(tunnel)
-
-    def _due_ns(self, tunnel: Tunnel) -> int:
-        return self._due_at_ns[tunnel.index]
+    def tcp_failed(self, tunnel: Tunnel, reason: str, now_ns: int) -> None:
+        """It has no connection and will have none."""
+        if tunnel.state is not State.ENDED:
+            self.handshake_failed(tunnel, reason, now_ns)
+            self._drop(tunnel)
 
     # What tunnels report.
 
     def upgrade_of(self, tunnel: Tunnel) -> Upgrade:
         """The request that a tunnel sends."""
-        upgrades = self._upgrades[self._target_of[tunnel.index]]
-        return upgrades[tunnel.index % _UPGRADES_PER_ENDPOINT]
+        return self._seats.upgrade(tunnel.index)
 
     def judge_of(self, tunnel: Tunnel) -> HandshakeJudge:
         """The reference lane's reader for a tunnel's response."""
@@ -326,7 +268,7 @@ class Worker:
 
     def tunnel_opened(self, tunnel: Tunnel, now_ns: int) -> None:
         """The 101 is in."""
-        cohort, due_ns = tunnel.cohort, self._due_ns(tunnel)
+        cohort, due_ns = tunnel.cohort, self._seats.due_ns[tunnel.index]
         cohort.connecting -= 1
         cohort.open += 1
         recorder = cohort.recorder
@@ -335,7 +277,7 @@ class Worker:
         recorder.time(due_ns, "handshake", now_ns - due_ns)
         cohort.opened(tunnel, now_ns)
         if cohort.spec.has_turnover:
-            seat_id = int(self.assignment.tunnel_ids[tunnel.index])
+            seat_id = self._seats.ids[tunnel.index]
             self._turnover.opened(tunnel, seat_id, now_ns - self._phases.start_ns)
 
     def handshake_failed(self, tunnel: Tunnel, reason: str, now_ns: int) -> None:
@@ -351,7 +293,7 @@ class Worker:
             self._one_less()
             return
         cohort = tunnel.cohort
-        end = record_end(tunnel, *self._facts(tunnel), self._phases, now_ns)
+        end = record_end(tunnel, *self._seats.facts(tunnel.index), self._phases, now_ns)
         at_ns = end.t_ns + self._phases.start_ns
         cohort.open -= 1
         cohort.recorder.count(at_ns, "disconnect")
@@ -374,28 +316,17 @@ class Worker:
         self._await(tunnel, now_ns)
 
     def _count_failure(self, tunnel: Tunnel, reason: str, now_ns: int) -> None:
-        due_ns = self._due_ns(tunnel)
-        tunnel.cohort.recorder.count(due_ns, "handshake_failed")
-        tunnel.cohort.recorder.count(due_ns, f"handshake_failed:{reason}")
-        began_ns = self._began_ns[tunnel.index]
-        waited_ns = now_ns - began_ns if began_ns else 0
+        seats, index = self._seats, tunnel.index
+        tunnel.cohort.recorder.count(seats.due_ns[index], "handshake_failed")
+        tunnel.cohort.recorder.count(seats.due_ns[index], f"handshake_failed:{reason}")
+        waited_ns = now_ns - seats.began_ns[index] if seats.began_ns[index] else 0
         t_ns = now_ns - self._phases.start_ns
-        self._failed.append(record_failure(tunnel, *self._facts(tunnel), t_ns, waited_ns, reason))
-
-    def _facts(self, tunnel: Tunnel) -> tuple[int, tuple[str, int], Endpoint]:
-        """Its id in the whole run, its own address, and where it connects to."""
-        index = tunnel.index
-        local = (self._local_ip[index], self._local_port[index])
-        endpoint = self._prepare.endpoints[self._target_of[index]]
-        return int(self.assignment.tunnel_ids[index]), local, endpoint
+        self._failed.append(record_failure(tunnel, *seats.facts(index), t_ns, waited_ns, reason))
 
     def _drop(self, tunnel: Tunnel) -> None:
         """A tunnel that failed before its end was seen: nothing of it may be heard any more."""
         tunnel.state = State.ENDED
-        sock = self._connecting.pop(tunnel.index, None)
-        if sock is not None:
-            self._loop.remove_writer(sock)
-            sock.close()
+        self._opener.forget(tunnel)
         if tunnel.transport is not None:
             tunnel.transport.abort()
 
