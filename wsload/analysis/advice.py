@@ -257,6 +257,10 @@ ADVICE: Mapping[Cause, Advice] = {
         "and is its accept queue (somaxconn) long enough for this arrival rate?"
     ),
     Cause.BACKEND_TIMEOUT: _backend_timeout,
+    Cause.SOURCE_PORTS: _says(
+        "HAProxy had no free local port toward the server: give it more source addresses (`source` on the "
+        "server line), the backend more addresses, or widen `net.ipv4.ip_local_port_range`"
+    ),
     Cause.BACKLOG_WAIT: _backlog,
     Cause.HANDSHAKE_TIMEOUT: _says(
         "no answer within `load.handshake_timeout`: compare HAProxy's and the backend's CPU in the summary, "
@@ -292,6 +296,7 @@ CAUSE_WORDS: Mapping[Cause, str] = {
     Cause.SERVER_DOWN: "no server up",
     Cause.BACKEND_REFUSED: "backend refused",
     Cause.BACKEND_TIMEOUT: "backend timeout",
+    Cause.SOURCE_PORTS: "no source port",
     Cause.BACKLOG_WAIT: "waited in the backlog",
     Cause.HANDSHAKE_TIMEOUT: "handshake timeout",
     Cause.HANDSHAKE_FAILED: "handshake failed",
