@@ -8,7 +8,7 @@ from wsload.errors import ProfileError
 from wsload.profile.load import load_profile
 from wsload.profile.shipped import describe, resolve, shipped_profiles
 
-NAMES = ["chatty", "idle", "mixed", "quickstart", "quickstart-cell", "soak"]
+NAMES = ["capacity-cell", "chatty", "idle", "mixed", "quickstart", "quickstart-cell", "soak"]
 
 
 def test_all_of_them_are_listed() -> None:

@@ -58,6 +58,11 @@ def test_verdict_rows_come_before_all_figures(rough: Summary) -> None:
     assert lines[-1] == "results in results/x"
 
 
+def test_the_folder_stands_on_one_line_however_long_its_name(rough: Summary) -> None:
+    folder = Path("results") / ("x" * 200)
+    assert final_text(rough, folder, width=80).endswith(f"\nresults in {folder}")
+
+
 def test_rows_are_dotted_in_the_manner_of_k6(rough: Summary) -> None:
     text = final_text(rough, Path("x"), width=120)
     assert re.search(r"^tunnels\.{20}: planned=100  opened=96  failed=4  held=91 \(91%\)", text, re.M)

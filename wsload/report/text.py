@@ -79,8 +79,8 @@ def final_text(summary: Summary, folder_path: Path, color: bool = False, width: 
         parts += [*(Text(f"→ {finding}", overflow="fold") for finding in summary.findings), ""]
     if rows["roles"]:
         parts += [*_dotted(rows["roles"], name_width, width), ""]
-    parts.append(Text(f"results in {folder_path}", overflow="fold"))
-    return render(parts, color, width)
+    # A path that is broken over lines cannot be copied, so it may be wider than the rest.
+    return f"{render(parts, color, width)}results in {folder_path}"
 
 
 def campaign_table(rows: Sequence[Mapping[str, str]], color: bool = False, width: int = 100) -> str:
