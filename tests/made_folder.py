@@ -186,7 +186,12 @@ def _summary(made: Choices, tunnels: Sequence[Tunnel]) -> Summary:
             planned_by_cohort=dict(made.cohorts),
         ),
         metrics={"echo_corrected": {"chatty": statistics}} if "chatty" in made.cohorts else {},
-        counters={},
+        counters={
+            "opened": {
+                name: sum(tunnel.cohort == name and tunnel.failed is None for tunnel in tunnels)
+                for name in made.cohorts
+            }
+        },
         disconnects=causes,
         handshake_failures=dict(made.failures),
         haproxy={

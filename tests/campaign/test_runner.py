@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from tests.made_folder import make_folder
-from wsload.analysis.folder import read_capacity
+from wsload.analysis.folder import read_capacity, stored_profile
 from wsload.campaign.grid import Campaign, Cell, cells, load_campaign
 from wsload.campaign.runner import (
     finished,
@@ -17,7 +17,7 @@ from wsload.campaign.runner import (
 from wsload.errors import ExitCode, FolderError, WsloadError
 from wsload.record import layout
 from wsload.record.outcome import Validity
-from wsload.run.session import RunResult, finish, stored_profile
+from wsload.run.session import RunResult, finish
 
 TOO_MANY = '"load.tunnels" = ["30000k", "40000k"]'
 """Refused before any process is started."""

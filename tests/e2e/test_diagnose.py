@@ -19,13 +19,13 @@ import pytest
 from click.testing import CliRunner
 
 from tests.e2e.command import Command, Ended, start, until
-from wsload.analysis.folder import RunFolder
+from wsload.analysis.folder import RunFolder, stored_profile
 from wsload.cli.diagnose import command as diagnose
 from wsload.errors import FolderError, ProfileError
 from wsload.haproxy.process import free_ports
 from wsload.record import layout
 from wsload.record.outcome import Cause, Confidence
-from wsload.run.session import finish, stored_profile
+from wsload.run.session import finish
 
 pytestmark = pytest.mark.e2e
 

@@ -19,11 +19,11 @@ import pytest
 from tests.cli.invoke import invoke
 from tests.e2e.command import Command, Ended, run_arguments, start, until
 from tests.e2e.scenarios import scenario
-from wsload.analysis.folder import RunFolder
+from wsload.analysis.folder import RunFolder, stored_profile
 from wsload.errors import ExitCode
 from wsload.record import layout
 from wsload.record.outcome import Cause, Phase, Validity, Verdict
-from wsload.run.session import finish, stored_profile
+from wsload.run.session import finish
 
 pytestmark = pytest.mark.e2e
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsload.plan.arrivals import MessageSchedule, Times, Window, opening_times_ns
+from wsload.plan.arrivals import LossySchedule, MessageSchedule, Times, Window, opening_times_ns
 from wsload.profile.model import Arrivals
 
 S = 1_000_000_000
@@ -137,3 +137,27 @@ def test_very_rare_messages_do_not_overflow() -> None:
 def test_a_period_of_zero_is_refused() -> None:
     with pytest.raises(ValueError, match="a period of 0 ns"):
         schedule([0], 0, Arrivals.EVEN, S)
+
+
+@given(OPENS, st.integers(1, 3_000), st.floats(0, 1), st.integers(0, 100), CUTS)
+def test_which_messages_are_lost_does_not_depend_on_how_windows_are_cut(
+    opens: list[int], period: int, lost: float, seed: int, cuts: list[int]
+) -> None:
+    def lossy() -> MessageSchedule:
+        return LossySchedule(schedule(opens, period, Arrivals.EVEN, 10_000, seed), lost, seed)
+
+    whole_due, whole_tunnel = lossy().window(12_000)
+    cut_due, cut_tunnel = windows(lossy(), [*cuts, 12_000])
+    assert (cut_due.tolist(), cut_tunnel.tolist()) == (whole_due.tolist(), whole_tunnel.tolist())
+    without_loss = zip(*schedule(opens, period, Arrivals.EVEN, 10_000, seed).window(12_000), strict=True)
+    assert set(zip(whole_due, whole_tunnel, strict=True)) <= set(without_loss)
+
+
+def test_as_many_messages_are_lost_as_asked_and_one_loss_says_nothing_of_the_next() -> None:
+    whole = schedule([0] * 100, S, Arrivals.EVEN, 400 * S)
+    due, tunnel = LossySchedule(whole, 0.2, 7).window(400 * S)
+    assert len(due) == pytest.approx(0.8 * 40_000, rel=0.01)
+    gaps = np.concatenate([np.diff(due[tunnel == i]) for i in range(100)]) / S
+    for lost_in_a_row in (1, 2, 3):
+        share = (gaps > lost_in_a_row + 0.5).mean()
+        assert share == pytest.approx(0.2**lost_in_a_row, rel=0.15)

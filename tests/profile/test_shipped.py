@@ -8,14 +8,25 @@ from wsload.errors import ProfileError
 from wsload.profile.load import load_profile
 from wsload.profile.shipped import describe, resolve, shipped_profiles
 
-NAMES = ["capacity-cell", "chatty", "idle", "mixed", "quickstart", "quickstart-cell", "soak"]
+NAMES = [
+    "capacity-cell",
+    "chatty",
+    "idle",
+    "keepalive",
+    "keepalive-cell",
+    "mixed",
+    "quickstart",
+    "quickstart-cell",
+    "soak",
+]
+CAMPAIGNS = ("keepalive", "quickstart")
 
 
 def test_all_of_them_are_listed() -> None:
     assert list(shipped_profiles()) == NAMES
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "quickstart"])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in CAMPAIGNS])
 def test_each_profile_is_valid_titled_and_described(name: str) -> None:
     profile = load_profile(resolve(name)).profile
     assert describe(resolve(name)) == (profile.title, profile.description)

@@ -12,6 +12,7 @@ from typing import Any, TypedDict, TypeVar
 import msgspec
 
 from wsload.errors import FolderError
+from wsload.profile.load import LoadedProfile, parse_profile
 from wsload.record import layout
 from wsload.record.histogram import Histogram
 from wsload.record.layout import (
@@ -332,3 +333,22 @@ def _ends_with_newline(path: Path) -> bool:
             return True
         file.seek(-1, 2)
         return file.read(1) == b"\n"
+
+
+def stored_profile(out: Path) -> LoadedProfile:
+    """The profile that a run's folder holds, with the overrides it was run with.
+
+    Raises:
+        FolderError: It cannot be read.
+        ProfileError: It cannot be used; this version may know other keys than the one that wrote it.
+    """
+    folder = RunFolder(out)
+    try:
+        text = (out / layout.PROFILE).read_text(encoding="utf-8")
+    except OSError as error:
+        raise FolderError(
+            f"{out / layout.PROFILE}: cannot be read: {error.strerror}; copy the folder again"
+        ) from error
+    overrides = tuple(f"{key}={value}" for key, value in folder.info.settings.items())
+    profile = parse_profile(text, str(out / layout.PROFILE), overrides)
+    return LoadedProfile(profile=profile, text=text, overrides=overrides)

@@ -64,7 +64,8 @@ def command(
     ahead_s = None if log_ahead is None else _signed_s("--log-ahead", log_ahead)
     run_folder, summary = RunFolder(folder), None
     if log is not None or timers_ms is not None or ahead_s is not None or run_folder.attribution() is None:
-        from wsload.run.session import finish, stored_profile
+        from wsload.analysis.folder import stored_profile
+        from wsload.run.session import finish
 
         summary = finish(folder, stored_profile(folder), log, timers_ms, ahead_s).summary
     diagnosis = diagnose(run_folder)

@@ -20,7 +20,8 @@ def command(folder: Path, as_json: bool, quiet: bool, plots: bool) -> None:
     if (folder / layout.CAPACITY).is_file():
         views.show_campaign(folder, as_json=as_json, quiet=quiet, plots=plots)
         return
-    from wsload.run.session import finish, stored_profile
+    from wsload.analysis.folder import stored_profile
+    from wsload.run.session import finish
 
     summary = finish(folder, stored_profile(folder)).summary
     views.show_run(folder, summary, as_json=as_json, quiet=quiet, plots=plots)

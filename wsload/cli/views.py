@@ -92,8 +92,10 @@ def write_views(folder: Path, summary: "Summary") -> None:
 def write_campaign_views(folder: Path) -> None:
     """A campaign's plots and page, and those of its runs. Raises FolderError if they cannot be written."""
     from wsload.analysis.campaign import read_campaign
-    from wsload.report.campaign_plots import write_campaign_plots
+    from wsload.analysis.keepalive import keepalive_points
+    from wsload.report.campaign_plots import campaign_caption, write_campaign_plots
     from wsload.report.html import write_campaign_html
+    from wsload.report.keepalive_plot import write_keepalive_plot
 
     info, results = read_campaign(folder)
     try:
@@ -113,6 +115,8 @@ def write_campaign_views(folder: Path) -> None:
         finally:
             pool.shutdown(cancel_futures=True)
         write_campaign_plots(results, info, folder / layout.PLOTS)
+        if points := keepalive_points(folder, results):
+            write_keepalive_plot(points, campaign_caption(results, info), folder / layout.PLOTS)
         write_campaign_html(folder, info.title)
     except OSError as error:
         raise _no_room(folder, error) from error
@@ -154,7 +158,17 @@ def print_campaign(folder: Path) -> None:
 
     colour = sys.stdout.isatty()
     table = campaign_table(read_capacity(folder), color=colour, width=text_width())
-    say(f"{table}\nresults in {folder}", colour=colour)
+    parts = [table, *(f"→ {sentence}\n" for sentence in campaign_findings(folder)), f"results in {folder}"]
+    say("\n".join(parts), colour=colour)
+
+
+def campaign_findings(folder: Path) -> list[str]:
+    """What a campaign's cells say together, a sentence each."""
+    from wsload.analysis.campaign import cell_results
+    from wsload.analysis.keepalive import keepalive_points
+    from wsload.report.keepalive_wording import keepalive_sentences
+
+    return keepalive_sentences(keepalive_points(folder, cell_results(folder)))
 
 
 def print_campaign_json(folder: Path) -> None:

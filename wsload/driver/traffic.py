@@ -6,7 +6,7 @@ from time import monotonic_ns
 from typing import TYPE_CHECKING
 
 from wsload.driver.recorder import CohortRecorder
-from wsload.plan.arrivals import MessageSchedule, RenewalSchedule, Times
+from wsload.plan.arrivals import LossySchedule, MessageSchedule, RenewalSchedule, Times
 from wsload.plan.phases import PhaseTimes
 from wsload.profile.model import Cohort, Match, Traffic
 from wsload.wire.frames import BINARY, PING, STAMP_BYTES, PlainMessage, StampedMessage
@@ -142,6 +142,13 @@ class Pinged(CohortTraffic):
         super().__init__(spec, phases, mask)
         self.period_ns = spec.every_ns
         self._builder = StampedMessage(PING, STAMP_BYTES, mask)
+
+    def schedule(self, opens_ns: Times, end_ns: int, seed: int) -> MessageSchedule | None:
+        """See the base; pings that the profile has lost are never sent."""
+        whole = super().schedule(opens_ns, end_ns, seed)
+        if whole is None or not self.spec.ping_loss:
+            return whole
+        return LossySchedule(whole, self.spec.ping_loss, seed)
 
     def send(self, tunnel: "Tunnel", due_ns: int) -> None:
         """Send the ping that was due."""

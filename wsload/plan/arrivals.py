@@ -193,3 +193,19 @@ class RenewalSchedule(MessageSchedule):
         due_ns = np.concatenate([each[0] for each in rounds])
         order = np.argsort(due_ns, kind="stable")
         return due_ns[order], np.concatenate([each[1] for each in rounds])[order]
+
+
+class LossySchedule(MessageSchedule):
+    """Another schedule without a share of its messages, as if they were lost on the way.
+
+    Which are lost depends on tunnel and due time alone, not on how windows are cut.
+    """
+
+    def __init__(self, whole: MessageSchedule, lost_share: float, seed: int) -> None:
+        super().__init__(whole._opens_ns, whole._end_ns)
+        self._whole, self._lost_share, self._seed = whole, lost_share, seed
+
+    def _between(self, start_ns: int, until_ns: int) -> Window:
+        due_ns, tunnels = self._whole.window(until_ns)
+        kept = uniforms(self._seed, tunnels, due_ns) >= self._lost_share
+        return due_ns[kept], tunnels[kept]

@@ -15,7 +15,6 @@ from wsload.clock import Clock, MonotonicClock
 from wsload.engine.local import LocalEngine
 from wsload.errors import (
     ExitCode,
-    FolderError,
     HaproxyConfigError,
     InterruptedRunError,
     RecordingError,
@@ -23,7 +22,7 @@ from wsload.errors import (
 from wsload.plan.model import Plan
 from wsload.plan.preflight import checks, read_machine, require
 from wsload.plan.sharding import assignments, make_plan
-from wsload.profile.load import LoadedProfile, parse_profile
+from wsload.profile.load import LoadedProfile
 from wsload.record import layout
 from wsload.record.layout import RunInfo, Summary
 from wsload.record.outcome import Validity, Verdict
@@ -118,20 +117,6 @@ def exit_code_of(summary: Summary, *, interrupted: bool) -> ExitCode:
     if summary.verdict.validity == Validity.INVALID:
         return ExitCode.INVALID_RESULT
     return ExitCode.SLO_FAILED if summary.verdict.slo == Verdict.FAILED else ExitCode.PASSED
-
-
-def stored_profile(out: Path) -> LoadedProfile:
-    """The profile that a run's folder holds, with the overrides it was run with."""
-    folder = RunFolder(out)
-    try:
-        text = (out / layout.PROFILE).read_text(encoding="utf-8")
-    except OSError as error:
-        raise FolderError(
-            f"{out / layout.PROFILE}: cannot be read: {error.strerror}; copy the folder again"
-        ) from error
-    overrides = tuple(f"{key}={value}" for key, value in folder.info.settings.items())
-    profile = parse_profile(text, str(out / layout.PROFILE), overrides)
-    return LoadedProfile(profile=profile, text=text, overrides=overrides)
 
 
 class _Session:
