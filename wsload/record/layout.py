@@ -180,6 +180,9 @@ class RunInfo(msgspec.Struct):
     start_monotonic_ns: int = 0
     """Monotonic clock at the run's time 0, which joins the backend's records."""
     haproxy_version: str = ""
+    haproxy_sharers: int = 1
+    """Runs that used the same HAProxy process at the same time, this one among them: its CPU and memory are
+    those of all together. 0 without HAProxy."""
 
 
 class SloRow(msgspec.Struct):
