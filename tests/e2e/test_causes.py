@@ -20,7 +20,7 @@ import pytest
 
 from tests.e2e.command import Command, Ended, start
 from wsload.analysis.folder import RunFolder
-from wsload.haproxy.config import names_of, abns_address
+from wsload.haproxy.config import abns_address, names_of
 from wsload.record import layout
 
 pytestmark = pytest.mark.e2e

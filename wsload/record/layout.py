@@ -33,6 +33,8 @@ CAPACITY = "capacity.csv"
 """A campaign's, as the next two."""
 CAMPAIGN = "campaign.toml"
 CAMPAIGN_JSON = "campaign.json"
+CONTROL = "control"
+"""The folder of a campaign's run without HAProxy; ``control,NAME=VALUE`` where there are several."""
 
 DISCONNECT_COLUMNS = (
     "t_s",
@@ -183,6 +185,8 @@ class RunInfo(msgspec.Struct):
     haproxy_sharers: int = 1
     """Runs that used the same HAProxy process at the same time, this one among them: its CPU and memory are
     those of all together. 0 without HAProxy."""
+    beside: list[str] = []
+    """The folders of the campaign's runs that were under way at the same time."""
 
 
 class SloRow(msgspec.Struct):

@@ -205,14 +205,17 @@ def traffic_rows(summary: Summary) -> list[Row]:
 def role_rows(summary: Summary) -> list[Row]:
     """What HAProxy, the driver and the backend used, and how the others compare with HAProxy."""
     parts = {"haproxy": summary.haproxy, "driver": summary.driver, "backend": summary.backend}
-    baseline, _ = _cost_ns(summary, summary.haproxy)
+    sharers = summary.haproxy.get("shared_by", 1)
+    baseline, _ = _cost_ns(summary, summary.haproxy) if sharers == 1 else (0.0, "")
     rows = []
     for role, part in parts.items():
         if not part.get("peak_rss_bytes"):
             continue
         cells = [("cpu", _cpu(part))]
         cost_ns, unit = _cost_ns(summary, part)
-        if cost_ns:
+        if role == "haproxy" and sharers > 1:
+            cells.append(("", f"shared by {sharers} cells"))
+        elif cost_ns:
             cells.append(("", f"{ms(cost_ns / NS_PER_MS)} per {unit}"))
         if role != "haproxy" and cost_ns and baseline:
             cells.append(("", f"{cost_ns / baseline:.2f} x HAProxy's"))

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -77,20 +77,20 @@ async def measure(
     cell: str = "",
     clock: Clock | None = None,
     shared: SharedHaproxy | None = None,
+    beside: Sequence[str] = (),
 ) -> Path:
     """The part of :func:`run` that measures: the folder, to which :func:`finish` adds what is made from it.
 
-    Several may be under way at once, through one ``shared`` HAProxy; each then plans with its share of the
-    cores. Raises as :func:`run` does.
+    Runs ``beside`` it, by their folders' names, may be under way at once, through one ``shared`` HAProxy;
+    each then plans with its share of the cores. Raises as :func:`run` does.
     """
     machine = read_machine()
-    if shared is not None:
-        machine = msgspec.structs.replace(machine, cores=max(machine.cores // shared.number_of_runs, 1))
+    machine = msgspec.structs.replace(machine, cores=max(machine.cores // (len(beside) + 1), 1))
     plan = make_plan(loaded.profile, machine)
     require(checks(plan, machine))
     title, now = loaded.profile.title, datetime.now(UTC)
     folder = FolderWriter.create_default(title, now) if out is None else FolderWriter.create(out)
-    session = _Session(loaded, plan, folder, on_progress, cell, clock or MonotonicClock(), shared)
+    session = _Session(loaded, plan, folder, on_progress, cell, clock or MonotonicClock(), shared, beside)
     try:
         with signals.told_to(session.signalled):
             await session.conduct()
@@ -168,8 +168,10 @@ class _Session:
         cell: str,
         clock: Clock,
         shared: SharedHaproxy | None,
+        beside: Sequence[str],
     ) -> None:
-        self._loaded, self._plan, self._folder, self._shared = loaded, plan, folder, shared
+        self._loaded, self._plan, self._folder = loaded, plan, folder
+        self._shared, self._beside = shared, beside
         self._on_progress, self._cell = on_progress, cell
         self._journal = Journal(folder, clock)
         self._main: asyncio.Task[None] | None = None
@@ -252,6 +254,7 @@ class _Session:
             start_monotonic_ns=start_ns,
             haproxy_version=system.haproxy_version,
             haproxy_sharers=system.sharers,
+            beside=list(self._beside),
         )
         self._folder.write_json(layout.PLAN, info)
         environment = describe_environment(system.haproxy_version, profile.target.via)

@@ -16,13 +16,12 @@ class SharedHaproxy:
     """
 
     def __init__(self, runs: Collection[str]) -> None:
-        """``runs`` are their names, each used once."""
-        self._awaited = set(runs)
+        """``runs`` are their names, each used once, in the order in which they stand in the configuration."""
+        self._order, self._awaited = tuple(runs), set(runs)
         self._routes: dict[str, Route] = {}
         self._all_here = asyncio.Event()
         self._starting: asyncio.Task[HaproxyFleet] | None = None
         self._folder: Path | None = None
-        self.number_of_runs = len(self._awaited)
 
     async def enter(self, run: str, route: Route, folder: Path) -> tuple[HaproxyFleet, int]:
         """Wait for the others; the process, and the number of this run's route in it.
@@ -44,6 +43,7 @@ class SharedHaproxy:
         if not self._awaited and not self._all_here.is_set():
             self._all_here.set()
             if self._folder is not None:
+                self._routes = {name: self._routes[name] for name in self._order if name in self._routes}
                 routes = list(self._routes.values())
                 start = HaproxyFleet.start_routes(routes[0].haproxy, routes, self._folder)
                 self._starting = asyncio.create_task(start)
