@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from wsload.haproxy.config import (
-    TIMEOUT_HEADER,
     Route,
     abns_address,
     effective_timers_ms,
@@ -13,7 +12,7 @@ from wsload.haproxy.config import (
     log_format,
     render,
 )
-from wsload.profile.model import DEFAULT_TIMEOUTS_NS, TIMEOUT_NAMES, Haproxy
+from wsload.profile.model import DEFAULT_TIMEOUTS_NS, TIMEOUT_NAMES, TUNNEL_TIMEOUT_HEADER, Haproxy
 from wsload.units import NS_PER_MS, NS_PER_S
 
 
@@ -254,9 +253,9 @@ def test_each_route_has_its_own_timeouts_slots_log_and_servers() -> None:
 
 
 def test_a_request_may_bring_its_own_tunnel_timeout_only_where_a_cohort_has_one() -> None:
-    asks = f"http-request set-timeout tunnel req.hdr({TIMEOUT_HEADER})"
+    asks = f"http-request set-timeout tunnel req.hdr({TUNNEL_TIMEOUT_HEADER})"
     lines = settings(rendered(takes_timeouts=True))
     at = next(number for number, line in enumerate(lines) if line.startswith(asks))
     assert lines.index("backend tunnels") < at < lines.index("backend pages")
-    assert lines[at + 1] == f"http-request del-header {TIMEOUT_HEADER}"
-    assert TIMEOUT_HEADER not in rendered()
+    assert lines[at + 1] == f"http-request del-header {TUNNEL_TIMEOUT_HEADER}"
+    assert TUNNEL_TIMEOUT_HEADER not in rendered()

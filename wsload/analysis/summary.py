@@ -144,6 +144,7 @@ class HaproxyTotals:
             "processes": len(self._latest),
             **({"shared_by": info.haproxy_sharers} if info.haproxy_sharers > 1 else {}),
             "timers_ms": info.timers_ms,
+            **({"cohort_timers_ms": info.cohort_timers_ms} if info.cohort_timers_ms else {}),
             "maxconn": info.maxconn,
             "peak_connections": self.peaks[0],
             "peak_slots": self.peaks[1],

@@ -8,11 +8,8 @@ from typing import Any, NamedTuple
 import jinja2
 import msgspec
 
-from wsload.profile.model import TIMEOUT_NAMES, Haproxy
+from wsload.profile.model import TIMEOUT_NAMES, TUNNEL_TIMEOUT_HEADER, Haproxy
 from wsload.units import NS_PER_MS, NS_PER_S
-
-TIMEOUT_HEADER = "X-Wsload-Tunnel-Timeout"
-"""A request's header that asks for a ``timeout tunnel`` of its own, in ms (haproxy-facts.md, section 0)."""
 
 _ABNS_BYTES = 108  # sizeof(sun_path): HAProxy pads abstract names with zeros to all of it
 
@@ -81,7 +78,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     log_address: str | None = None
     """Where log lines go, as HAProxy writes it (:attr:`LogReceiver.address`)."""
     takes_timeouts: bool = False
-    """A request may bring its own ``timeout tunnel`` (:data:`TIMEOUT_HEADER`)."""
+    """A request may bring its own ``timeout tunnel`` (``TUNNEL_TIMEOUT_HEADER``)."""
     label: str = ""
     """What stands above it in the file."""
 
@@ -120,7 +117,7 @@ def render(
             _rendered(route, names_of(number, len(routes)), port, source_ip)
             for number, (route, port) in enumerate(zip(routes, ports, strict=True))
         ],
-        timeout_header=TIMEOUT_HEADER,
+        timeout_header=TUNNEL_TIMEOUT_HEADER,
     )
 
 

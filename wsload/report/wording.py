@@ -53,8 +53,14 @@ def headline(summary: Summary) -> str:
     }
     parts = [summary.title, through.get(summary.via, summary.via)]
     tunnel_ms = summary.haproxy.get("timers_ms", {}).get("tunnel")
-    if tunnel_ms:
-        parts.append(f"timeout tunnel {format_duration(tunnel_ms * NS_PER_MS)}")
+    own = [
+        f"{format_duration(each['tunnel'] * NS_PER_MS)} ({cohort})"
+        for cohort, each in summary.haproxy.get("cohort_timers_ms", {}).items()
+    ]
+    if tunnel_ms and len(own) < len(summary.tunnels.planned_by_cohort):
+        own.insert(0, format_duration(tunnel_ms * NS_PER_MS))
+    if own:
+        parts.append(f"timeout tunnel {', '.join(own)}")
     parts.append(format_duration(round(summary.duration_s) * NS_PER_S))
     return " · ".join(parts)
 

@@ -200,7 +200,7 @@ class _Session:
             search = Search(loaded.profile, engine, journal) if loaded.profile.capacity is not None else None
             bounds_ns = (load.ramp_ns, load.ramp_ns + load.hold_ns)
             listeners = [keeper.interval] if search is None else [keeper.interval, search.interval]
-            collector = Collector(folder, shares, system.timers_ms, bounds_ns, listeners)
+            collector = Collector(folder, shares, info.timers_of_ms, bounds_ns, listeners)
             engine.go(start_ns)
             self._underway = Underway(engine, system, collector, keeper, journal, load, plan.workers, search)
             await self._underway.until_done(self._on_progress)
@@ -248,6 +248,7 @@ class _Session:
             interval_s=load.interval_ns / NS_PER_S,
             via=profile.target.via,
             timers_ms=system.timers_ms,
+            cohort_timers_ms=system.cohort_timers_ms,
             maxconn=system.maxconn,
             lag_limit_ms=load.lag_limit_ns / 1e6,
             settings=dict(text.split("=", 1) for text in loaded.overrides),

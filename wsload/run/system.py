@@ -82,6 +82,15 @@ class System:
         return timers
 
     @property
+    def cohort_timers_ms(self) -> dict[str, dict[str, int]]:
+        """Cohort -> the timers that it asks HAProxy for."""
+        return {
+            cohort.name: {"tunnel": cohort.tunnel_timeout_ns // NS_PER_MS}
+            for cohort in self._profile.cohorts
+            if cohort.tunnel_timeout_ns is not None and self._fleet is not None
+        }
+
+    @property
     def sharers(self) -> int:
         """How many runs use the same HAProxy process; 0 without HAProxy."""
         return 0 if self._fleet is None else len(self._fleet.routes)
