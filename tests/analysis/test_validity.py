@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from wsload.analysis.validity import Observed, judge_validity
@@ -147,3 +148,15 @@ def test_messages_without_a_reply_are_not_left_out_in_silence(unanswered: int, g
     found, reasons = judged(awaited=10_000, unanswered=unanswered)
     assert found is grade
     assert all("had no reply" in reason for reason in reasons)
+
+
+def test_cells_that_keep_their_shared_haproxy_busy_are_suspect() -> None:
+    shared = msgspec.structs.replace(INFO, haproxy_sharers=6)
+    grade, reasons = judge_validity(shared, Observed(**(SOUND | {"haproxy_busy": 0.83})), ())
+    assert grade is Validity.SUSPECT
+    assert reasons == [
+        "CPU mixed: the HAProxy process that 6 cells shared used 83 % of its threads' time while this one "
+        "was judged, so they slowed each other; write parallel = false, or give it more haproxy.threads"
+    ]
+    assert judge_validity(shared, Observed(**(SOUND | {"haproxy_busy": 0.6})), ()) == (Validity.VALID, [])
+    assert judged(haproxy_busy=0.99) == (Validity.VALID, [])  # its own: a finding, no fault

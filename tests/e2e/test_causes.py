@@ -20,7 +20,7 @@ import pytest
 
 from tests.e2e.command import Command, Ended, start
 from wsload.analysis.folder import RunFolder
-from wsload.haproxy.config import TUNNELS, abns_address
+from wsload.haproxy.config import abns_address, names_of
 from wsload.record import layout
 
 pytestmark = pytest.mark.e2e
@@ -48,7 +48,7 @@ def ask_haproxy(command: Command, words: str) -> None:
 
 def kill_sessions(command: Command) -> None:
     command.reach("hold")
-    ask_haproxy(command, f"shutdown sessions server {TUNNELS}/tunnel1")
+    ask_haproxy(command, f"shutdown sessions server {names_of(0, 1).tunnels}/tunnel1")
 
 
 def stop_softly(command: Command) -> None:
@@ -63,12 +63,12 @@ def kill_haproxy(command: Command) -> None:
 
 def take_server_away(command: Command) -> None:
     command.reach("open", intervals=1)
-    ask_haproxy(command, f"set server {TUNNELS}/tunnel1 state maint")
+    ask_haproxy(command, f"set server {names_of(0, 1).tunnels}/tunnel1 state maint")
 
 
 def mark_server_down(command: Command) -> None:
     command.reach("hold")
-    ask_haproxy(command, f"set server {TUNNELS}/tunnel1 health down")
+    ask_haproxy(command, f"set server {names_of(0, 1).tunnels}/tunnel1 health down")
 
 
 def wrapped(binary: str, words: str, folder: Path) -> str:

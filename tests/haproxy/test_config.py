@@ -1,26 +1,44 @@
 import json
 import re
+from typing import Any
 
 import pytest
 
-from wsload.haproxy.config import abns_address, effective_timers_ms, haproxy_time, log_format, render
-from wsload.profile.model import DEFAULT_TIMEOUTS_NS, TIMEOUT_NAMES, Haproxy
+from wsload.haproxy.config import (
+    Route,
+    abns_address,
+    effective_timers_ms,
+    haproxy_time,
+    log_format,
+    render,
+)
+from wsload.profile.model import DEFAULT_TIMEOUTS_NS, TIMEOUT_NAMES, TUNNEL_TIMEOUT_HEADER, Haproxy
 from wsload.units import NS_PER_MS, NS_PER_S
 
 
-def rendered(haproxy: Haproxy | None = None, **changes: object) -> str:
-    arguments: dict[str, object] = {
-        "index": 0,
-        "port": 8080,
-        "backend_servers": ["127.0.0.1:9001"],
+def route(haproxy: Haproxy | None = None, **changes: Any) -> Route:
+    arguments: dict[str, Any] = {
+        "haproxy": haproxy or Haproxy(maxconn=5000, timeouts_ns=DEFAULT_TIMEOUTS_NS),
+        "servers": ("127.0.0.1:9001",),
         "path": "/ws",
-        "source_ip": None,
-        "stats_name": "wsload-stats",
         "log_address": "127.0.0.1:5140",
-        "version": "2.6.12",
     }
-    part = haproxy or Haproxy(maxconn=5000, timeouts_ns=DEFAULT_TIMEOUTS_NS)
-    return render(part, **(arguments | changes))  # type: ignore[arg-type]
+    return Route(**(arguments | changes))
+
+
+def written(*routes: Route, index: int = 0, source_ip: str | None = None, version: str = "2.6.12") -> str:
+    return render(
+        routes,
+        index=index,
+        ports=[8080 + number for number in range(len(routes))],
+        source_ip=source_ip,
+        stats_name="wsload-stats",
+        version=version,
+    )
+
+
+def rendered(haproxy: Haproxy | None = None, source_ip: str | None = None, **changes: Any) -> str:
+    return written(route(haproxy, **changes), source_ip=source_ip)
 
 
 def settings(text: str) -> list[str]:
@@ -44,7 +62,7 @@ def test_no_server_gets_a_maxconn_of_its_own() -> None:
 
 
 def test_several_servers_are_balanced_by_the_fewest_tunnels() -> None:
-    lines = settings(rendered(backend_servers=["127.0.0.1:1", "127.0.0.2:2"]))
+    lines = settings(rendered(servers=("127.0.0.1:1", "127.0.0.2:2")))
     start = lines.index("backend tunnels")
     assert lines[start + 1 : start + 4] == [
         "balance leastconn",
@@ -186,3 +204,58 @@ def test_a_timer_of_zero_is_off() -> None:
 
 def test_an_abstract_name_is_padded_to_the_whole_address() -> None:
     assert abns_address("n") == b"\0n" + bytes(106)
+
+
+def test_each_route_has_its_own_timeouts_slots_log_and_servers() -> None:
+    short = route(
+        Haproxy(maxconn=100, timeouts_ns={"tunnel": NS_PER_S}), log_address="127.0.0.1:1", label="tunnel=1s"
+    )
+    long = route(
+        Haproxy(maxconn=200, timeouts_ns={"tunnel": 9 * NS_PER_S}),
+        log_address="127.0.0.1:2",
+        servers=("127.0.0.1:9002",),
+    )
+    text = written(short, long)
+    assert "# ---- tunnel=1s ----" in text
+    whole, first, second = "\n".join(settings(text)).split("defaults\n")
+    assert "maxconn 300" in whole
+    for part, expected in (
+        (
+            first,
+            (
+                "frontend clients-1",
+                "bind 127.0.0.1:8080",
+                "log 127.0.0.1:1 ",
+                "maxconn 100",
+                "timeout tunnel 1s",
+                "backend tunnels-1",
+                "use_backend tunnels-1 if",
+                "default_backend pages-1",
+                "server tunnel1 127.0.0.1:9001",
+            ),
+        ),
+        (
+            second,
+            (
+                "frontend clients-2",
+                "bind 127.0.0.1:8081",
+                "log 127.0.0.1:2 ",
+                "maxconn 200",
+                "timeout tunnel 9s",
+                "backend tunnels-2",
+                "use_backend tunnels-2 if",
+                "default_backend pages-2",
+                "server tunnel1 127.0.0.1:9002",
+            ),
+        ),
+    ):
+        assert [wanted for wanted in expected if wanted not in part] == []
+
+
+def test_a_request_may_bring_its_own_tunnel_timeout_only_where_a_cohort_has_one() -> None:
+    asks = f"http-request set-timeout tunnel req.hdr({TUNNEL_TIMEOUT_HEADER})"
+    lines = settings(rendered(takes_timeouts=True))
+    at = next(number for number, line in enumerate(lines) if line.startswith(asks))
+    assert lines.index("backend tunnels") < at < lines.index("backend pages")
+    assert lines[at + 1] == f"http-request del-header {TUNNEL_TIMEOUT_HEADER}"
+    assert TUNNEL_TIMEOUT_HEADER not in rendered()

@@ -7,6 +7,7 @@ import asyncio
 
 import pytest
 
+from wsload.haproxy.config import names_of
 from wsload.haproxy.stats import StatsClient, parse_info, parse_stat, parse_version, row_of
 from wsload.record.layout import HAPROXY_STATS_COLUMNS
 
@@ -76,6 +77,22 @@ def test_a_row_has_every_column_and_the_right_numbers(version: str) -> None:
         "cpu_s": 1.25,
         "rss_bytes": 4096,
     }
+
+
+def test_of_a_shared_process_a_row_has_the_connections_of_its_own_frontend() -> None:
+    stat = parse_stat(
+        "# pxname,svname,qcur,scur,slim,conn_rate,conn_tot,\n"
+        "clients-1,FRONTEND,,6,50,3,9,\ntunnels-1,BACKEND,2,5,5,,,\n"
+        "clients-2,FRONTEND,,4,40,1,5,\ntunnels-2,BACKEND,7,3,4,,,\n"
+    )
+    info = parse_info(INFO["2.6.12"])
+    figures = {"t_s": 2.5, "process": 0, "pid": 77, "usage": (1.25, 4096), "is_shared": True}
+    rows = [row_of(info, stat, names=names_of(route, 2), **figures) for route in (0, 1)]  # type: ignore[arg-type]
+    columns = ("curr_conns", "slots", "maxconn", "queue", "conn_rate", "cum_conns", "cpu_s", "dropped_logs")
+    assert [[row[column] for column in columns] for row in rows] == [
+        [6, 6, 50, 2, 3, 9, 1.25, 2],
+        [4, 4, 40, 7, 1, 5, 1.25, 2],
+    ]
 
 
 def test_stat_rows_are_found_by_their_header_whatever_its_order() -> None:

@@ -49,7 +49,7 @@ class Bench:
         self.collector = Collector(
             self.folder,
             [assignment(0), assignment(1)],
-            {"tunnel": 1000},
+            lambda cohort: {"tunnel": 1000},
             (HOLD_NS, DRAIN_NS),
             [self.closed.append],
         )

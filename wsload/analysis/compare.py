@@ -112,7 +112,7 @@ def _plan_facts(info: RunInfo) -> dict[str, str]:
     facts |= {f"cohort {name}": f"{format_count(count)} tunnels" for name, count in info.cohorts.items()}
     facts |= {
         (name if name in OWN_TIMERS else f"timeout {name}"): format_duration(value * NS_PER_MS)
-        for name, value in info.timers_ms.items()
+        for name, value in info.named_timers_ms().items()
     }
     return facts
 

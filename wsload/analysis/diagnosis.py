@@ -153,7 +153,7 @@ def diagnose(folder: RunFolder) -> Diagnosis:
     )
     cells, ends = _read_ends(folder)
     failures = _read_failures(folder)
-    timers_ms = {**info.timers_ms, **sources.given.timers_ms}
+    timers_ms = {**info.named_timers_ms(), **sources.given.timers_ms}
     place = {cohort: number for number, cohort in enumerate(info.cohorts)}
     matrix = sorted(
         (_cell(key, confidence) for key, confidence in cells.items()),
@@ -263,6 +263,9 @@ def _changes(
     tallies: Mapping[Cause, _Tally], timers_ms: dict[str, int], folder: RunFolder
 ) -> Iterator[Change]:
     info = folder.info
+    own_ms = [each["tunnel"] for each in info.cohort_timers_ms.values() if "tunnel" in each]
+    if own_ms:  # the shortest is the one that hurts
+        timers_ms = {**timers_ms, "tunnel": min([*own_ms, timers_ms.get("tunnel", own_ms[0])])}
     for total in _totals(tallies):
         tally = tallies[total.cause]
         facts = Facts(

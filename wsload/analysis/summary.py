@@ -15,6 +15,7 @@ from wsload.record.histogram import Histogram
 from wsload.record.layout import (
     SUMMARY_SCHEMA,
     ActionLine,
+    CapacityResult,
     IntervalLine,
     RunInfo,
     Summary,
@@ -141,7 +142,9 @@ class HaproxyTotals:
         return {
             "version": self.version,
             "processes": len(self._latest),
+            **({"shared_by": info.haproxy_sharers} if info.haproxy_sharers > 1 else {}),
             "timers_ms": info.timers_ms,
+            **({"cohort_timers_ms": info.cohort_timers_ms} if info.cohort_timers_ms else {}),
             "maxconn": info.maxconn,
             "peak_connections": self.peaks[0],
             "peak_slots": self.peaks[1],
@@ -186,6 +189,7 @@ def summarise(folder: RunFolder, profile: Profile) -> Summary:
         **_replies(profile, hold_counters),
         intervals=totals.intervals,
         hold_end_s=hold_end_s,
+        haproxy_busy=_haproxy_busy(haproxy, capacity) / profile.haproxy.threads,
         partial=partial,
     )
     validity, reasons = judge_validity(info, observed, actions)
@@ -243,6 +247,13 @@ def statistics(histogram: Histogram) -> dict[str, Any]:
     if histogram.over_range:
         figures["over_range"] = histogram.over_range
     return figures
+
+
+def _haproxy_busy(haproxy: HaproxyTotals, capacity: CapacityResult | None) -> float:
+    """The busiest process's share of a core, in the hold or in any plateau that was judged."""
+    if capacity is not None:
+        return max(plateau.haproxy_cpu for plateau in capacity.plateaus)
+    return max(haproxy.cpu.hold_shares().values(), default=0.0)
 
 
 def _tunnels(info: RunInfo, totals: IntervalTotals) -> TunnelsPart:

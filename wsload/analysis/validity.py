@@ -18,6 +18,8 @@ UNSENT_LIMIT = 0.001
 UNANSWERED_SUSPECT = 0.001
 UNANSWERED_INVALID = 0.01
 """Shares without a reply above which the p99.9 and the p99 are those of the lucky only."""
+BUSY_SHARED_HAPROXY = 0.7
+"""Share of its threads above which the runs that share a HAProxy process slow each other."""
 MISSING_INTERVALS = 1
 """Intervals that may be missing without a word: the last one may fall to the run's end."""
 
@@ -47,6 +49,8 @@ class Observed:
     """Interval lines of ramp and hold."""
     hold_end_s: float | None = None
     """When the hold ended; None: as planned. A search for capacity ends when it has found it."""
+    haproxy_busy: float = 0.0
+    """Share of its threads that the busiest HAProxy process used in the hold, or as a plateau was judged."""
     partial: bool = False
 
 
@@ -127,6 +131,19 @@ def _busy(info: RunInfo, observed: Observed, _: Sequence[ActionLine]) -> list[Fi
     workers = ("worker " if len(busy) == 1 else "workers ") + " and ".join(map(str, busy))
     return [
         (Validity.SUSPECT, f"driver {workers} used {used} % of a core in the hold; {_more_workers(info)}")
+    ]
+
+
+def _mixed(info: RunInfo, observed: Observed, _: Sequence[ActionLine]) -> list[Finding]:
+    if info.haproxy_sharers < 2 or observed.haproxy_busy <= BUSY_SHARED_HAPROXY:
+        return []
+    return [
+        (
+            Validity.SUSPECT,
+            f"CPU mixed: the HAProxy process that {info.haproxy_sharers} cells shared used "
+            f"{observed.haproxy_busy * 100:.0f} % of its threads' time while this one was judged, so they "
+            "slowed each other; write parallel = false, or give it more haproxy.threads",
+        )
     ]
 
 
@@ -217,6 +234,7 @@ CHECKS: tuple[Check, ...] = (
     _exits,
     _partial,
     _busy,
+    _mixed,
     _behind,
     _unsent,
     _unanswered,

@@ -57,7 +57,8 @@ class RunVerdicts:
             log_ahead_s: By how much the clock that dated the log is ahead of the run's.
         """
         self._folder, info = folder, folder.info
-        self._timers_ms = {**info.timers_ms, **(timers_ms or {})}
+        given = dict(timers_ms or {})
+        self._timers_ms = {cohort: info.timers_of_ms(cohort) | given for cohort in info.cohorts}
         self._log_file: LogFile | None = None
         log_path = external_log or folder.path / layout.HAPROXY_LOG
         if external_log is not None or log_path.is_file():
@@ -107,7 +108,7 @@ class RunVerdicts:
         if not self._path_clusters:
             for (cohort, unexplained), values_s in self._idle_s.items():
                 found = clusters.find_clusters(np.frombuffer(values_s)) if unexplained else []
-                known = [c for c in found if clusters.explain(c, self._timers_ms, "idle").settings]
+                known = [c for c in found if clusters.explain(c, self._timers_ms[cohort], "idle").settings]
                 if found:
                     self._path_clusters[cohort] = [c for c in found if c not in known]
         return self._path_clusters
@@ -139,7 +140,7 @@ class RunVerdicts:
             disconnect = msgspec.structs.replace(disconnect, plan=PlanAct.STALL)
         return Evidence(
             disconnect=disconnect,
-            timers_ms=self._timers_ms,
+            timers_ms=self._timers_ms[row.cohort],
             log=_haproxy_end(record) if record is not None else None,
             backend=_backend_end(line) if line is not None else None,
             log_is_lost=self._log_file is not None and record is None and row.wire is not Wire.UNSEEN,
@@ -157,7 +158,7 @@ class RunVerdicts:
         for (cohort, _), values_s in self._idle_s.items():
             together.setdefault(cohort, []).append(values_s)
         return [
-            clusters.sentence(cohort, cluster, clusters.explain(cluster, self._timers_ms, "idle"))
+            clusters.sentence(cohort, cluster, clusters.explain(cluster, self._timers_ms[cohort], "idle"))
             for cohort, parts in together.items()
             for cluster in clusters.find_clusters(np.concatenate([np.asarray(part) for part in parts]))
         ]

@@ -14,12 +14,14 @@ import msgspec
 
 from wsload.errors import ProfileError
 from wsload.profile.load import LoadedProfile, load_profile, read_text, read_toml
+from wsload.profile.model import Via
 from wsload.profile.overrides import FLAG, value_of
 from wsload.profile.shipped import resolve
-from wsload.profile.values import count, nearest, non_empty_text, shown, text
+from wsload.profile.values import count, nearest, non_empty_text, shown, text, truth
+from wsload.record import layout
 from wsload.units import UnitError
 
-KEYS = ("title", "description", "profile", "repeat", "set", "grid")
+KEYS = ("title", "description", "profile", "repeat", "parallel", "control", "set", "grid")
 MOST_AXES = 2
 
 T = TypeVar("T")
@@ -44,6 +46,10 @@ class Campaign(msgspec.Struct, frozen=True, kw_only=True):
     profile_text: str
     """The profile's file, verbatim."""
     repeat: int
+    parallel: bool
+    """Run cells at once that differ in HAProxy's timers alone."""
+    control: bool
+    """Run the same without HAProxy too."""
     overrides: tuple[str, ...]
     """``[set]``, then the caller's ``--set``, as ``KEY=VALUE`` for every cell."""
     axes: tuple[Axis, ...]
@@ -54,7 +60,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
 
     index: int
     values: dict[str, str]
-    """Each axis' key -> this cell's value, in the order of the axes."""
+    """Each axis' key -> this cell's value, in the order of the axes; a control has none of HAProxy's."""
     repeat: int
     """Which repetition this is, from 1."""
     overrides: tuple[str, ...]
@@ -62,6 +68,8 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     folder: str
     """Name of the run's folder: ``tunnel=2s``, ``tunnel=2s,client=30s``, ``tunnel=2s,run=2``."""
     loaded: LoadedProfile
+    is_control: bool = False
+    """It bypasses HAProxy, and is no point of the grid."""
 
 
 def load_campaign(path: Path, overrides: Sequence[str] = ()) -> Campaign:
@@ -94,6 +102,8 @@ def load_campaign(path: Path, overrides: Sequence[str] = ()) -> Campaign:
         profile_path=profile_path,
         profile_text=read_text(profile_path),
         repeat=_read(where, raw, "repeat", _REPEAT, 1),
+        parallel=_read(where, raw, "parallel", truth, False),
+        control=_read(where, raw, "control", truth, False),
         overrides=(*fixed, *overrides),
         axes=_axes(where, raw),
     )
@@ -103,7 +113,7 @@ def cells(campaign: Campaign) -> list[Cell]:
     """Every run of the campaign: the first axis outermost, and the whole grid once before it is repeated.
 
     So the repetitions of a cell are far apart, and a drift of the machine does not look like a difference
-    between cells.
+    between cells. The control arm, if there is one, comes last.
 
     Raises:
         ProfileError: An override or a cell makes the profile wrong; names the campaign's file and the axis.
@@ -134,7 +144,51 @@ def cells(campaign: Campaign) -> list[Cell]:
                     loaded=loaded,
                 )
             )
-    return made
+    return made + (_controls(campaign, made) if campaign.control else [])
+
+
+def _controls(campaign: Campaign, grid: Sequence[Cell]) -> list[Cell]:
+    """The cells without HAProxy: one for each combination of the axes that are not HAProxy's."""
+    for cell in grid:
+        if cell.loaded.profile.target.via is not Via.HAPROXY:
+            problem = f'is a run without HAProxy, and target.via = "{cell.loaded.profile.target.via.value}"'
+            raise ProfileError(
+                str(campaign.path), "control", problem, 'leave it out, or write target.via = "haproxy"'
+            )
+    made: dict[str, Cell] = {}
+    for cell in grid:
+        values = {key: value for key, value in cell.values.items() if not _is_haproxys(key)}
+        folder = ",".join(filter(None, (layout.CONTROL, _folder(values))))
+        if folder in made:
+            continue
+        # A timer that a cohort asks of HAProxy is HAProxy's.
+        own_timers = [
+            f"cohort.{cohort.name}.tunnel_timeout=none"
+            for cohort in cell.loaded.profile.cohorts
+            if cohort.tunnel_timeout_ns is not None
+        ]
+        others = (f"{key}={value}" for key, value in values.items())
+        overrides = (*campaign.overrides, *others, *own_timers, "target.via=direct")
+        try:
+            loaded = load_profile(campaign.profile_path, overrides)
+        except ProfileError as error:
+            problem = f"cannot go without HAProxy: {error.key}: {error.problem}"
+            raise ProfileError(str(campaign.path), "control", problem, error.fix) from None
+        made[folder] = Cell(
+            index=len(grid) + len(made),
+            values=values,
+            repeat=1,
+            overrides=overrides,
+            folder=folder,
+            loaded=loaded,
+            is_control=True,
+        )
+    return list(made.values())
+
+
+def _is_haproxys(axis: str) -> bool:
+    """Whether an axis' key means nothing where there is no HAProxy."""
+    return axis.startswith("haproxy.") or axis.endswith(".tunnel_timeout")
 
 
 def _blamed(campaign: Campaign, values: Mapping[str, str], error: ProfileError) -> ProfileError:

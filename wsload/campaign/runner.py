@@ -1,9 +1,10 @@
-"""Runs a campaign's cells one after the other, resumes where it was cut, and keeps ``capacity.csv``."""
+"""Runs a campaign's cells, one by one or several at once; resumes what was cut, keeps ``capacity.csv``."""
 
+import contextlib
 import csv
 import io
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,8 +12,11 @@ import msgspec
 
 from wsload.analysis.campaign import CAPACITY_FACTS
 from wsload.analysis.folder import RunFolder
+from wsload.campaign.batches import Batch, at_once, one_by_one
 from wsload.campaign.grid import Campaign, Cell
+from wsload.campaign.parallel import BatchListener, run_together
 from wsload.errors import ExitCode, FolderError, InterruptedRunError, RecordingError, WsloadError
+from wsload.plan.preflight import read_machine
 from wsload.record import layout
 from wsload.record.layout import Summary
 from wsload.record.outcome import Validity
@@ -52,6 +56,8 @@ class _Identity(msgspec.Struct):
     started: str
     overrides: tuple[str, ...]
     cells: int
+    notes: tuple[str, ...] = ()
+    """How cells were grouped, once for each time that the campaign was called."""
 
 
 def unfinished_folder(campaign: Campaign, cells: Sequence[Cell], base: Path = DEFAULT_BASE) -> Path | None:
@@ -90,33 +96,39 @@ async def run_campaign(
     campaign: Campaign,
     cells: Sequence[Cell],
     out: Path | None,
-    on_progress: ProgressListener | None = None,
+    on_progress: BatchListener | None = None,
     on_cell: CellListener | None = None,
+    on_note: Callable[[str], None] | None = None,
 ) -> CampaignResult:
     """Run the cells that have no result yet in ``out``, see :func:`prepare_folder`.
 
-    A cell that fails is noted and the rest still run; a signal ends the campaign with the cell it meets.
-    Raises FolderError for an ``out`` that cannot be used, RecordingError when nothing can be written any
-    more.
+    A cell that fails is noted and the rest still run; a signal ends the campaign with the cells it meets.
+    ``on_note`` is told in a line which cells run at once, where the campaign asks for that. Raises
+    FolderError for an ``out`` that cannot be used, RecordingError when nothing can be written any more.
     """
     out = prepare_folder(campaign, cells, out)
+    left = [cell for cell in cells if finished(out / cell.folder) is None]
+    batches = one_by_one(left)
+    if campaign.parallel and left:
+        batches, words = at_once(left, read_machine())
+        _note(out, words)
+        if on_note is not None:
+            on_note(words)
     failures: list[Failure] = []
-    clock = _CellClock(cells)
+    clock = _BatchClock(batches, len(cells))
     interrupted = False
-    for cell in cells:
-        folder = out / cell.folder
-        if finished(folder) is None:
-            set_aside(folder)
-            clock.begin(cell)
-            outcome = await _run_cell(cell, folder, clock.words(cell, out), on_progress)
-            clock.end()
+    write_capacity(out, cells)
+    for number, batch in enumerate(batches):
+        for cell in batch:
+            set_aside(out / cell.folder)
+        with clock.running(number):
+            outcomes = await _run_batch(batch, out, clock.words(number), on_progress)
+        for cell, outcome in zip(batch, outcomes, strict=True):
             if on_cell is not None:
                 on_cell(cell, outcome)
             if isinstance(outcome, WsloadError):
                 failures.append(Failure(cell, str(outcome)))
-                interrupted = isinstance(outcome, InterruptedRunError)
-            else:
-                interrupted = outcome.exit_code is ExitCode.INTERRUPTED
+            interrupted |= _is_interruption(outcome)
         write_capacity(out, cells)
         if interrupted:
             break
@@ -151,7 +163,9 @@ def write_capacity(out: Path, cells: Sequence[Cell]) -> None:
 
 
 def _row(cell: Cell, summary: Summary | None, axes: Sequence[str]) -> dict[str, object]:
-    row: dict[str, object] = {axis: cell.values.get(axis, cell.repeat) for axis in axes}
+    row: dict[str, object] = {axis: cell.values[axis] for axis in axes if axis in cell.values}
+    if "repeat" in axes and not cell.is_control:
+        row["repeat"] = cell.repeat
     row |= {"planned": cell.loaded.profile.load.tunnels, "run": cell.folder}
     if summary is None:
         return row | {"validity": Validity.INVALID}
@@ -167,22 +181,49 @@ def _row(cell: Cell, summary: Summary | None, axes: Sequence[str]) -> dict[str, 
     }
 
 
+async def _run_batch(
+    batch: Batch, out: Path, words: str, on_progress: BatchListener | None
+) -> list[RunResult | WsloadError]:
+    """What each cell came to. Raises RecordingError."""
+    if len(batch) > 1:
+        outcomes = await run_together(batch, out, words, on_progress)
+    else:
+        outcomes = [await _run_cell(batch[0], out / batch[0].folder, words, on_progress)]
+    for cell, outcome in zip(batch, outcomes, strict=True):
+        if isinstance(outcome, RecordingError):
+            raise outcome
+        if isinstance(outcome, WsloadError) and not isinstance(outcome, InterruptedRunError):
+            _write_error(out / cell.folder, outcome)
+    return outcomes
+
+
 async def _run_cell(
     cell: Cell, folder: Path, words: str, on_progress: ProgressListener | None
 ) -> RunResult | WsloadError:
     try:
         return await run(cell.loaded, folder, on_progress, words)
-    except RecordingError:
-        raise
-    except InterruptedRunError as error:
-        return error
     except WsloadError as error:
-        try:
-            folder.mkdir(exist_ok=True)
-        except OSError as problem:
-            raise recording_error(folder, problem) from error
-        FolderWriter(folder).write(_ERROR, f"{error}\n")
         return error
+
+
+def _write_error(folder: Path, error: WsloadError) -> None:
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as problem:
+        raise recording_error(folder, problem) from error
+    FolderWriter(folder).write(_ERROR, f"{error}\n")
+
+
+def _is_interruption(outcome: RunResult | WsloadError) -> bool:
+    if isinstance(outcome, WsloadError):
+        return isinstance(outcome, InterruptedRunError)
+    return outcome.exit_code is ExitCode.INTERRUPTED
+
+
+def _note(out: Path, words: str) -> None:
+    identity = msgspec.json.decode((out / layout.CAMPAIGN_JSON).read_bytes(), type=_Identity)
+    identity.notes = (*identity.notes, words)
+    FolderWriter(out).write_json(layout.CAMPAIGN_JSON, identity)
 
 
 def _exit_code(out: Path, cells: Sequence[Cell], *, interrupted: bool) -> ExitCode:
@@ -203,31 +244,46 @@ def _belongs(folder: Path, campaign: Campaign) -> bool:
     return same_text and same_profile and identity.overrides == campaign.overrides
 
 
-class _CellClock:
+class _BatchClock:
     """Tells how long the rest of the campaign will take."""
 
-    def __init__(self, cells: Sequence[Cell]) -> None:
-        self._cells = cells
+    def __init__(self, batches: Sequence[Batch], cells: int) -> None:
+        """``cells`` are the campaign's, finished ones too."""
+        self._batches, self._cells = batches, cells
         self._overhead_s = _OVERHEAD_S
-        self._began_s = self._planned_s = 0.0
 
-    def begin(self, cell: Cell) -> None:
-        """A cell starts."""
-        self._began_s, self._planned_s = time.monotonic(), _phases_s(cell)
+    @contextlib.contextmanager
+    def running(self, number: int) -> Iterator[None]:
+        """Measures a batch; a cell may also be shorter than planned."""
+        began_s = time.monotonic()
+        yield
+        taken_s = time.monotonic() - began_s
+        self._overhead_s = max(taken_s - _phases_s(self._batches[number]), 0.0)
 
-    def end(self) -> None:
-        """It has ended; a cell may also be shorter than planned."""
-        self._overhead_s = max(time.monotonic() - self._began_s - self._planned_s, 0.0)
+    def words(self, number: int) -> str:
+        """``cell 3 of 8, haproxy.timeouts.tunnel=5s, about 1m20s left``, ``cells 1-6 of 6 at once, ...``."""
+        left_s = sum(_phases_s(batch) + self._overhead_s for batch in self._batches[number:])
+        about = f"about {format_duration(round(left_s) * NS_PER_S)} left"
+        batch = self._batches[number]
+        if len(batch) > 1:
+            return f"cells {_ranges([cell.index + 1 for cell in batch])} of {self._cells} at once, {about}"
+        values = [f"{key}={value}" for key, value in batch[0].values.items()]
+        what = " ".join((["without HAProxy"] if batch[0].is_control else []) + values)
+        return f"cell {batch[0].index + 1} of {self._cells}, {what}, {about}"
 
-    def words(self, cell: Cell, out: Path) -> str:
-        """``cell 3 of 8, haproxy.timeouts.tunnel=5s, 1m20s left``."""
-        left = [other for other in self._cells[cell.index :] if finished(out / other.folder) is None]
-        left_s = sum(_phases_s(other) + self._overhead_s for other in left)
-        values = " ".join(f"{key}={value}" for key, value in cell.values.items())
-        about = format_duration(round(left_s) * NS_PER_S)
-        return f"cell {cell.index + 1} of {len(self._cells)}, {values}, about {about} left"
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """Ascending numbers as people write them: ``1-3, 5``."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
 
 
-def _phases_s(cell: Cell) -> float:
-    load = cell.loaded.profile.load
-    return (load.ramp_ns + load.hold_ns + load.drain_ns) / NS_PER_S
+def _phases_s(batch: Batch) -> float:
+    """Of the longest cell."""
+    loads = [cell.loaded.profile.load for cell in batch]
+    return max(load.ramp_ns + load.hold_ns + load.drain_ns for load in loads) / NS_PER_S

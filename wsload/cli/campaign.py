@@ -44,11 +44,16 @@ def command(
 
     with live_view(quiet=quiet or as_json) as live:
         show, tell = (live.show, _teller(live)) if live else (None, None)
-        result = asyncio.run(run_campaign(campaign, planned, out, show, tell))
+        note = None if quiet else (live.say if live else _say)
+        result = asyncio.run(run_campaign(campaign, planned, out, show, tell, note))
     for failure in result.failures:
         click.echo(f"wsload: {failure.cell.folder}: {failure.error}", err=True)
     views.show_campaign(result.folder, as_json=as_json, quiet=quiet, plots=plots)
     sys.exit(result.exit_code)
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
 
 
 def _teller(live: "LiveView") -> "Callable[[Cell, RunResult | WsloadError], None]":

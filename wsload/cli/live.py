@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from wsload.report.live import Progress, live_block
+from wsload.report.live import BatchProgress, Progress, live_block
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -17,7 +17,7 @@ class LiveView:
     def __init__(self, live: "Live") -> None:
         self._live = live
 
-    def show(self, progress: Progress) -> None:
+    def show(self, progress: Progress | BatchProgress) -> None:
         """Draw the block for this state."""
         self._live.update(live_block(progress), refresh=True)
 

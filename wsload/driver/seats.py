@@ -7,6 +7,8 @@ from array import array
 from wsload.driver.messages import Prepare
 from wsload.driver.tunnel import Tunnel
 from wsload.plan.model import Endpoint
+from wsload.profile.model import TUNNEL_TIMEOUT_HEADER
+from wsload.units import NS_PER_MS
 from wsload.wire.handshake import Upgrade, build_upgrade
 
 _UPGRADES_PER_ENDPOINT = 64
@@ -32,14 +34,12 @@ class Seats:
         self._sources, self._endpoints = assignment.sources, prepare.endpoints
         self._local_ip: list[str] = [""] * count
         self._local_port = array("H", bytes(2 * count))
+        common = _upgrades(prepare, {})
         self._upgrades = [
-            [
-                build_upgrade(
-                    endpoint.host, endpoint.path, os.urandom(16), prepare.headers, prepare.subprotocols
-                )
-                for _ in range(_UPGRADES_PER_ENDPOINT)
-            ]
-            for endpoint in prepare.endpoints
+            common
+            if cohort.tunnel_timeout_ns is None
+            else _upgrades(prepare, {TUNNEL_TIMEOUT_HEADER: str(cohort.tunnel_timeout_ns // NS_PER_MS)})
+            for cohort in assignment.cohorts
         ]
 
     def source(self, index: int) -> str | None:
@@ -52,7 +52,7 @@ class Seats:
 
     def upgrade(self, index: int) -> Upgrade:
         """The request that a seat sends."""
-        return self._upgrades[self._target_of[index]][index % _UPGRADES_PER_ENDPOINT]
+        return self._upgrades[self.cohort_of[index]][self._target_of[index]][index % _UPGRADES_PER_ENDPOINT]
 
     def connected_from(self, index: int, ip: str, port: int) -> None:
         """The present tunnel has its own address."""
@@ -61,3 +61,16 @@ class Seats:
     def facts(self, index: int) -> tuple[int, tuple[str, int], Endpoint]:
         """Its id, its present tunnel's own address, and where it connects to."""
         return self.ids[index], (self._local_ip[index], self._local_port[index]), self.endpoint(index)
+
+
+def _upgrades(prepare: Prepare, own: dict[str, str]) -> list[list[Upgrade]]:
+    """Some for each endpoint; ``own`` are headers beside the profile's."""
+    return [
+        [
+            build_upgrade(
+                endpoint.host, endpoint.path, os.urandom(16), prepare.headers | own, prepare.subprotocols
+            )
+            for _ in range(_UPGRADES_PER_ENDPOINT)
+        ]
+        for endpoint in prepare.endpoints
+    ]

@@ -3,20 +3,13 @@
 import re
 import shlex
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import jinja2
+import msgspec
 
-from wsload.profile.model import TIMEOUT_NAMES, Haproxy
+from wsload.profile.model import TIMEOUT_NAMES, TUNNEL_TIMEOUT_HEADER, Haproxy
 from wsload.units import NS_PER_MS, NS_PER_S
-
-FRONTEND = "clients"
-"""The frontend that clients connect to: its current sessions are the slots in use."""
-
-TUNNELS = "tunnels"
-"""The backend of WebSocket requests."""
-
-PAGES = "pages"
-"""The backend of everything else."""
 
 _ABNS_BYTES = 108  # sizeof(sun_path): HAProxy pads abstract names with zeros to all of it
 
@@ -56,56 +49,98 @@ _TEMPLATES = jinja2.Environment(
 )
 
 
+class Names(NamedTuple):
+    """The proxies of one route."""
+
+    frontend: str
+    """Clients connect to it: its current sessions are the slots in use."""
+    tunnels: str
+    """The backend of WebSocket requests."""
+    pages: str
+    """The backend of everything else."""
+
+
+def names_of(route: int, routes: int) -> Names:
+    """The proxies of a process's ``route`` (from 0): plain where it is the only one, else numbered from 1."""
+    number = f"-{route + 1}" if routes > 1 else ""
+    return Names(f"clients{number}", f"tunnels{number}", f"pages{number}")
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """One way through a HAProxy process: a frontend with its own slots and log, and what is behind it."""
+
+    haproxy: Haproxy
+    """``maxconn`` and the timeouts are the route's; ``maxconn`` 0 leaves HAProxy to its descriptor limit."""
+    servers: tuple[str, ...]
+    """``ip:port`` of each."""
+    path: str
+    """The WebSocket path; a query string is not part of it."""
+    log_address: str | None = None
+    """Where log lines go, as HAProxy writes it (:attr:`LogReceiver.address`)."""
+    takes_timeouts: bool = False
+    """A request may bring its own ``timeout tunnel`` (``TUNNEL_TIMEOUT_HEADER``)."""
+    label: str = ""
+    """What stands above it in the file."""
+
+
 def render(
-    haproxy: Haproxy,
+    routes: Sequence[Route],
     *,
     index: int,
-    port: int,
-    backend_servers: Sequence[str],
-    path: str,
+    ports: Sequence[int],
     source_ip: str | None,
     stats_name: str,
-    log_address: str | None,
     version: str,
 ) -> str:
     """The text of one process's ``haproxy.cfg``.
 
     Args:
-        haproxy: The profile's part; ``maxconn`` 0 leaves the line out and HAProxy to its descriptor limit.
+        routes: At least one; what is the whole process's (threads, ``hard-stop-after``) is the first's.
         index: Which process of the fleet, from 0.
-        port: Where it listens on 127.0.0.1.
-        backend_servers: ``ip:port`` of each server.
-        path: The WebSocket path; a query string is not part of it.
-        source_ip: Its own address toward the servers, or None for the kernel's choice.
+        ports: Where each route listens on 127.0.0.1.
+        source_ip: The process's own address toward the servers, or None for the kernel's choice.
         stats_name: The abstract name of its stats socket.
-        log_address: Where log lines go, as HAProxy writes it (:attr:`LogReceiver.address`), or None.
         version: ``2.6.12``; decides which fields the log line has.
     """
-    text_of = {name: haproxy_time(ns) for name, ns in haproxy.timeouts_ns.items()}
+    whole = routes[0].haproxy
+    slots = [route.haproxy.maxconn for route in routes]
+    hard_stop_ns = whole.timeouts_ns.get("hard-stop-after")
     return _TEMPLATES.get_template("haproxy.cfg.j2").render(
         index=index,
-        port=port,
         version=version,
-        maxconn=haproxy.maxconn,
-        threads=haproxy.threads,
+        maxconn=sum(slots) if all(slots) else 0,
+        threads=whole.threads,
         stats_name=stats_name,
-        log_address=log_address,
         log_format=log_format(version),
-        hard_stop_after=text_of.get("hard-stop-after"),
-        timeouts=[
-            {"name": name, "text": text_of[name], "meaning": meaning}
-            for name, meaning in _TIMEOUT_MEANINGS.items()
-            if name in text_of
+        hard_stop_after=None if hard_stop_ns is None else haproxy_time(hard_stop_ns),
+        routes=[
+            _rendered(route, names_of(number, len(routes)), port, source_ip)
+            for number, (route, port) in enumerate(zip(routes, ports, strict=True))
         ],
-        has_tunnel_timeout=bool(haproxy.timeouts_ns.get("tunnel")),
-        path=shlex.quote(path.partition("?")[0]),  # HAProxy's quoting is the shell's
-        servers=list(backend_servers),
-        source_ip=source_ip,
-        source=f" source {source_ip}" if source_ip else "",
-        frontend=FRONTEND,
-        tunnels=TUNNELS,
-        pages=PAGES,
+        timeout_header=TUNNEL_TIMEOUT_HEADER,
     )
+
+
+def _rendered(route: Route, names: Names, port: int, source_ip: str | None) -> dict[str, Any]:
+    """What the template says of one route."""
+    timeouts_ns = route.haproxy.timeouts_ns
+    return {
+        "label": route.label,
+        "names": names,
+        "port": port,
+        "maxconn": route.haproxy.maxconn,
+        "log_address": route.log_address,
+        "timeouts": [
+            {"name": name, "text": haproxy_time(timeouts_ns[name]), "meaning": meaning}
+            for name, meaning in _TIMEOUT_MEANINGS.items()
+            if name in timeouts_ns
+        ],
+        "has_tunnel_timeout": bool(timeouts_ns.get("tunnel")),
+        "takes_timeouts": route.takes_timeouts,
+        "path": shlex.quote(route.path.partition("?")[0]),  # HAProxy's quoting is the shell's
+        "servers": route.servers,
+        "source": f" source {source_ip}" if source_ip else "",
+    }
 
 
 def log_format(version: str) -> str:

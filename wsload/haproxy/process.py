@@ -14,7 +14,7 @@ from pathlib import Path
 
 from wsload import children
 from wsload.errors import FolderError, HaproxyConfigError, HaproxyError
-from wsload.haproxy.config import render
+from wsload.haproxy.config import Route, render
 from wsload.haproxy.stats import StatsClient, parse_version
 from wsload.profile.model import Haproxy
 from wsload.record.layout import HAPROXY_CFG
@@ -101,10 +101,10 @@ def free_ports(count: int) -> list[int]:
 
 
 class HaproxyProcess:
-    """One running HAProxy: ``index`` in its fleet, its ``port``, its configuration file and stats client."""
+    """One running HAProxy: ``index`` in its fleet, its routes' ``ports``, and its stats client."""
 
-    def __init__(self, index: int, port: int, stats_name: str, process: children.Process) -> None:
-        self.index, self.port, self.stats = index, port, StatsClient(stats_name)
+    def __init__(self, index: int, ports: Sequence[int], stats_name: str, process: children.Process) -> None:
+        self.index, self.ports, self.stats = index, tuple(ports), StatsClient(stats_name)
         self._process = process
         self._words: str | None = None
 
@@ -148,22 +148,20 @@ class HaproxyProcess:
 
 
 class HaproxyFleet:
-    """All HAProxy processes of a run. Made by :meth:`start`; :meth:`stop` has to follow."""
+    """All HAProxy processes of a run, or the one that several runs share, each on a route of its own.
 
-    def __init__(
-        self,
-        haproxy: Haproxy,
-        backend_servers: Sequence[str],
-        folder: Path,
-        path: str,
-        log_address: str | None,
-    ) -> None:
+    Made by :meth:`start`; :meth:`stop` has to follow.
+    """
+
+    def __init__(self, haproxy: Haproxy, routes: Sequence[Route], folder: Path) -> None:
         self.processes: list[HaproxyProcess] = []
         self.version = ""
         """HAProxy's, ``2.6.12``."""
+        self.routes = tuple(routes)
+        self.cfg_text = ""
+        """The first process's configuration."""
         self._binary = ""
-        self._haproxy, self._servers, self._folder = haproxy, list(backend_servers), folder
-        self._path, self._log_address = path, log_address
+        self._haproxy, self._folder = haproxy, folder
         self._dead_unasked: list[tuple[int, int, int]] | None = None
 
     @classmethod
@@ -174,21 +172,33 @@ class HaproxyFleet:
         folder: Path,
         path: str,
         log_address: str | None = None,
+        takes_timeouts: bool = False,
     ) -> "HaproxyFleet":
-        """Start ``haproxy.processes`` of them and return when all their stats sockets answer.
+        """Start ``haproxy.processes`` of them for one run and return when all their stats sockets answer.
 
         Each has a port of its own (``port``, ``port`` + 1, ...; or free ones) and, where there are several,
         its own source address toward servers on loopback (127.0.1.1, ...). Configurations are written to
-        ``folder``: ``haproxy.cfg``, then ``haproxy-2.cfg`` and so on. ``log_address`` is where log lines go
-        (:attr:`wsload.haproxy.log.LogReceiver.address`). Raises HaproxyError, or FolderError if the files
-        cannot be written; nothing is left running then.
+        ``folder``: ``haproxy.cfg``, then ``haproxy-2.cfg`` and so on. What is left is as in :class:`Route`.
+        Raises HaproxyError, or FolderError if the files cannot be written; nothing is left running then.
         """
-        fleet = cls(haproxy, backend_servers, folder, path, log_address)
+        route = Route(
+            haproxy=haproxy,
+            servers=tuple(backend_servers),
+            path=path,
+            log_address=log_address,
+            takes_timeouts=takes_timeouts,
+        )
+        return await cls.start_routes(haproxy, [route], folder)
+
+    @classmethod
+    async def start_routes(cls, haproxy: Haproxy, routes: Sequence[Route], folder: Path) -> "HaproxyFleet":
+        """As :meth:`start`, each process with a port for each route; what is no route's is ``haproxy``'s."""
+        fleet = cls(haproxy, routes, folder)
         fleet._binary = find_binary(haproxy.binary)
         fleet.version = version(fleet._binary)
         try:
-            for index, port in enumerate(fleet._ports()):
-                fleet.processes.append(fleet._launch(index, port))
+            for index, ports in enumerate(fleet._ports()):
+                fleet.processes.append(fleet._launch(index, ports))
             for index in range(haproxy.processes):
                 await fleet._make_ready(index)
         except BaseException:
@@ -198,8 +208,12 @@ class HaproxyFleet:
 
     @property
     def endpoints(self) -> list[tuple[str, int]]:
-        """Where each listens, in their order."""
-        return [(_LISTEN_IP, process.port) for process in self.processes]
+        """Where each listens for its first route, in their order."""
+        return self.endpoints_of(0)
+
+    def endpoints_of(self, route: int) -> list[tuple[str, int]]:
+        """Where each process listens for a route, in their order."""
+        return [(_LISTEN_IP, process.ports[route]) for process in self.processes]
 
     @property
     def pids(self) -> list[int]:
@@ -231,24 +245,25 @@ class HaproxyFleet:
             for process in self.processes:
                 process.close()
 
-    def _ports(self) -> list[int]:
-        if self._haproxy.port is None:
-            return free_ports(self._haproxy.processes)
-        return [self._haproxy.port + index for index in range(self._haproxy.processes)]
+    def _ports(self) -> list[list[int]]:
+        """For each process, a port for each route."""
+        each = len(self.routes)
+        count = self._haproxy.processes * each
+        first = self._haproxy.port
+        ports = free_ports(count) if first is None else list(range(first, first + count))
+        return [ports[at : at + each] for at in range(0, count, each)]
 
-    def _launch(self, index: int, port: int) -> HaproxyProcess:
+    def _launch(self, index: int, ports: Sequence[int]) -> HaproxyProcess:
         stats_name = f"wsload-{os.getpid()}-{secrets.token_hex(4)}-stats"
         text = render(
-            self._haproxy,
+            self.routes,
             index=index,
-            port=port,
-            backend_servers=self._servers,
-            path=self._path,
+            ports=ports,
             source_ip=f"127.0.1.{index + 1}" if self._has_own_sources() else None,
             stats_name=stats_name,
-            log_address=self._log_address,
             version=self.version,
         )
+        self.cfg_text = text if index == 0 else self.cfg_text
         cfg_path = self._folder / (HAPROXY_CFG if index == 0 else f"haproxy-{index + 1}.cfg")
         try:
             cfg_path.write_text(text)
@@ -260,10 +275,12 @@ class HaproxyFleet:
             process = children.start([self._binary, "-db", "-f", str(cfg_path)])
         except OSError as error:
             raise HaproxyError(f"{self._binary}: cannot be started: {error.strerror}") from error
-        return HaproxyProcess(index, port, stats_name, process)
+        return HaproxyProcess(index, ports, stats_name, process)
 
     def _has_own_sources(self) -> bool:
-        return self._haproxy.processes > 1 and all(map(_is_loopback, self._servers))
+        return self._haproxy.processes > 1 and all(
+            _is_loopback(server) for route in self.routes for server in route.servers
+        )
 
     async def _make_ready(self, index: int) -> None:
         for attempts_left in reversed(range(_PORT_ATTEMPTS)):
@@ -276,7 +293,7 @@ class HaproxyFleet:
                 raise HaproxyError(_refusal(process, words))
             # Somebody took the free port between our look and HAProxy's bind: take another.
             process.close()
-            self.processes[index] = self._launch(index, free_ports(1)[0])
+            self.processes[index] = self._launch(index, free_ports(len(self.routes)))
 
 
 def _is_loopback(server: str) -> bool:
@@ -291,5 +308,5 @@ def _refusal(process: HaproxyProcess, words: str) -> str:
         return f"HAProxy (pid {process.pid}) runs, but its stats socket does not answer: {alerts(words)}"
     remedy = next((remedy for sign, remedy in _REMEDIES if sign in words), "see haproxy.cfg")
     if _PORT_TAKEN in words:
-        return f"haproxy.port: {process.port} is taken: HAProxy says: {alerts(words)}; {remedy}"
+        return f"haproxy.port: {process.ports[0]} is taken: HAProxy says: {alerts(words)}; {remedy}"
     return f"HAProxy does not start: {alerts(words)}; {remedy}"

@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from wsload.haproxy.config import FRONTEND, abns_address
+from wsload.haproxy.config import Names, abns_address, names_of
 
 if TYPE_CHECKING:
     from wsload.haproxy.process import HaproxyFleet, HaproxyProcess
 
 ANSWER_TIMEOUT_S = 2.0
 
-_PROXY, _SERVICE = "pxname", "svname"
+_ALONE = names_of(0, 1)
+_PROCESS_COUNTS = ("CurrConns", "ConnRate", "CumConns")
+_FRONTEND_COUNTS = ("scur", "conn_rate", "conn_tot")
+_PROXY, _SERVICE, _FRONT = "pxname", "svname", "FRONTEND"
 
 
 def parse_info(text: str) -> dict[str, str]:
@@ -87,23 +90,30 @@ def row_of(
     process: int,
     pid: int,
     usage: tuple[float, int],
+    names: Names = _ALONE,
+    is_shared: bool = False,
 ) -> dict[str, Any]:
     """One row of :data:`wsload.record.layout.HAPROXY_STATS_COLUMNS`.
 
     ``usage`` is CPU seconds since the process's start and resident bytes. A field HAProxy does not have is 0.
+    Of a process that several runs share (``is_shared``), connections and their rate are those of the
+    frontend in ``names`` too, so that each run sees its own; what is left of the row is the process's.
     """
-    frontend = next((row for row in stat if row[_PROXY] == FRONTEND and row[_SERVICE] == "FRONTEND"), {})
+    mine = [row for row in stat if row[_PROXY] in names]
+    frontend = next((row for row in mine if row[_SERVICE] == _FRONT), {})
+    source, counts = (frontend, _FRONTEND_COUNTS) if is_shared else (info, _PROCESS_COUNTS)
+    current, rate, total = (_number(source, name) for name in counts)
     return {
         "t_s": t_s,
         "process": process,
         "pid": pid,
         "version": parse_version(info.get("Version", "")),
-        "curr_conns": _number(info, "CurrConns"),
+        "curr_conns": current,
         "slots": _number(frontend, "scur"),
         "maxconn": _number(frontend, "slim"),
-        "queue": sum(_number(row, "qcur") for row in stat if row[_SERVICE] != "FRONTEND"),
-        "conn_rate": _number(info, "ConnRate"),
-        "cum_conns": _number(info, "CumConns"),
+        "queue": sum(_number(row, "qcur") for row in mine if row[_SERVICE] != _FRONT),
+        "conn_rate": rate,
+        "cum_conns": total,
         "pool_used_mb": _number(info, "PoolUsed_bytes") / 1e6,  # PoolUsed_MB is whole megabytes
         "pool_alloc_mb": _number(info, "PoolAlloc_bytes") / 1e6,
         "idle_pct": _number(info, "Idle_pct"),
@@ -113,18 +123,31 @@ def row_of(
     }
 
 
-async def sample(fleet: "HaproxyFleet", t_s: float) -> list[dict[str, Any]]:
-    """A row for each process that answers, in the fleet's order; one that is gone or silent has none."""
-    rows = await asyncio.gather(*(_sample_one(process, t_s) for process in fleet.processes))
+async def sample(fleet: "HaproxyFleet", t_s: float, route: int = 0) -> list[dict[str, Any]]:
+    """A row of a route for each process that answers, in the fleet's order; one that is gone has none."""
+    rows = await asyncio.gather(
+        *(_sample_one(process, t_s, route, len(fleet.routes)) for process in fleet.processes)
+    )
     return [row for row in rows if row is not None]
 
 
-async def _sample_one(process: "HaproxyProcess", t_s: float) -> dict[str, Any] | None:
+async def _sample_one(
+    process: "HaproxyProcess", t_s: float, route: int, routes: int
+) -> dict[str, Any] | None:
     with contextlib.suppress(OSError, psutil.NoSuchProcess):
         info, stat = await process.stats.info_and_stat()
         if "Pid" not in info or not stat:  # it went while it answered
             return None
-        return row_of(info, stat, t_s=t_s, process=process.index, pid=process.pid, usage=_usage(process.pid))
+        return row_of(
+            info,
+            stat,
+            t_s=t_s,
+            process=process.index,
+            pid=process.pid,
+            usage=_usage(process.pid),
+            names=names_of(route, routes),
+            is_shared=routes > 1,
+        )
     return None
 
 

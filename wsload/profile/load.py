@@ -41,7 +41,7 @@ from wsload.units import NS_PER_S, UnitError
 
 _POSITION = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", re.DOTALL)
 _UNQUOTED = re.compile(r"""^\s*([\w.-]+)\s*=\s*(\d[\w.]*(?:[a-zA-Z%]|/\w+))\s*(?:#.*)?$""")
-_CAMPAIGN_KEYS = ("profile", "repeat", "set", "grid")
+_CAMPAIGN_KEYS = ("profile", "repeat", "parallel", "control", "set", "grid")
 
 Raw = Mapping[str, object]
 Fields = dict[str, Any]

@@ -122,6 +122,9 @@ class Target(Struct, frozen=True, kw_only=True):
     """Source addresses, ranges and networks as written; empty for "auto"."""
 
 
+TUNNEL_TIMEOUT_HEADER = "X-Wsload-Tunnel-Timeout"
+"""With it a request asks the managed HAProxy for a ``timeout tunnel`` of its own, in ms."""
+
 TIMEOUT_NAMES = (
     "connect",
     "client",

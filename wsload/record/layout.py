@@ -33,6 +33,8 @@ CAPACITY = "capacity.csv"
 """A campaign's, as the next two."""
 CAMPAIGN = "campaign.toml"
 CAMPAIGN_JSON = "campaign.json"
+CONTROL = "control"
+"""The folder of a campaign's run without HAProxy; ``control,NAME=VALUE`` where there are several."""
 
 DISCONNECT_COLUMNS = (
     "t_s",
@@ -180,6 +182,23 @@ class RunInfo(msgspec.Struct):
     start_monotonic_ns: int = 0
     """Monotonic clock at the run's time 0, which joins the backend's records."""
     haproxy_version: str = ""
+    haproxy_sharers: int = 1
+    """Runs that used the same HAProxy process at the same time, this one among them: its CPU and memory are
+    those of all together. 0 without HAProxy."""
+    cohort_timers_ms: dict[str, dict[str, int]] = {}
+    """Cohort -> the timers that it has in place of those in ``timers_ms``."""
+    beside: list[str] = []
+    """The folders of the campaign's runs that were under way at the same time."""
+
+    def timers_of_ms(self, cohort: str) -> dict[str, int]:
+        """The timers in force for a cohort."""
+        return {**self.timers_ms, **self.cohort_timers_ms.get(cohort, {})}
+
+    def named_timers_ms(self) -> dict[str, int]:
+        """All timers in force; a cohort's own as ``tunnel of COHORT``."""
+        own = self.cohort_timers_ms.items()
+        named = {f"{name} of {cohort}": ms for cohort, each in own for name, ms in each.items()}
+        return self.timers_ms | named
 
 
 class SloRow(msgspec.Struct):

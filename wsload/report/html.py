@@ -50,7 +50,7 @@ def write_html(folder: RunFolder, summary: Summary) -> Path:
         RecordingError: it cannot be written.
     """
     info = folder.info
-    timers = [(name, format_duration(value * NS_PER_MS)) for name, value in info.timers_ms.items()]
+    timers = [(name, format_duration(value * NS_PER_MS)) for name, value in info.named_timers_ms().items()]
     page = _templates().get_template("run.html")
     return _write(
         folder.path,

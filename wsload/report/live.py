@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.progress_bar import ProgressBar
@@ -58,8 +59,20 @@ class Progress:
     """In a campaign, which cell: ``cell 3 of 8, haproxy.timeouts.tunnel=5s``."""
 
 
-def live_block(progress: Progress) -> RenderableType:
+@dataclass(frozen=True, kw_only=True)
+class BatchProgress:
+    """Several cells of a campaign that run at once, by their folders' names."""
+
+    title: str
+    words: str
+    """Which cells: ``cells 1-6 of 6 at once, about 2m left``."""
+    cells: Mapping[str, Progress]
+
+
+def live_block(progress: Progress | BatchProgress) -> RenderableType:
     """A few lines for ``rich.live.Live``, made to fit 80 columns."""
+    if isinstance(progress, BatchProgress):
+        return _batch_block(progress)
     parts: list[RenderableType] = [
         _head(progress),
         _bar(progress),
@@ -70,11 +83,50 @@ def live_block(progress: Progress) -> RenderableType:
     return Group(*parts)
 
 
+def _batch_block(batch: BatchProgress) -> RenderableType:
+    """A line for each cell, and what they come to together."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+    table.add_column("cell", overflow="fold")
+    table.add_column("phase")
+    for name in ("left", "open", "of", "failed", "lost"):
+        table.add_column(name, justify="right", min_width=6)
+    warnings: dict[str, None] = {}
+    for name, progress in batch.cells.items():
+        phase = Text(PHASE_WORDS[progress.phase], style=PHASE_STYLES[progress.phase])
+        _add_row(table, name, phase, _seconds(progress.left_s), _total(progress.cohorts))
+        warnings |= dict.fromkeys(progress.warnings)
+    if len(batch.cells) > 1:
+        every = [cohort for progress in batch.cells.values() for cohort in progress.cohorts.values()]
+        longest_s = max(progress.left_s for progress in batch.cells.values())
+        _add_row(table, "all", Text(), _seconds(longest_s), _total(dict(enumerate(every))))
+    return Group(
+        _title(batch.title, batch.words),
+        table,
+        *(Text(f"! {warning}", style="yellow") for warning in warnings),
+    )
+
+
+def _add_row(table: Table, name: str, phase: Text, left: str, each: CohortProgress) -> None:
+    table.add_row(
+        name,
+        phase,
+        left,
+        Text(format_count(each.open), style="bold"),
+        format_count(each.planned),
+        Text(format_count(each.failed), style="red" if each.failed else "dim"),
+        Text(format_count(each.lost), style="red" if each.lost else "dim"),
+    )
+
+
 def _head(progress: Progress) -> Text:
+    return _title(progress.title, progress.cell)
+
+
+def _title(title: str, words: str) -> Text:
     head = Text()
-    head.append(progress.title, style="bold")
-    if progress.cell:
-        head.append(f"  {progress.cell}", style="dim")
+    head.append(title, style="bold")
+    if words:
+        head.append(f"  {words}", style="dim")
     return head
 
 
@@ -113,7 +165,7 @@ def _add_cohort(table: Table, name: str, each: CohortProgress) -> None:
     )
 
 
-def _total(cohorts: Mapping[str, CohortProgress]) -> CohortProgress:
+def _total(cohorts: Mapping[Any, CohortProgress]) -> CohortProgress:
     each = cohorts.values()
     return CohortProgress(
         planned=sum(one.planned for one in each),

@@ -224,7 +224,7 @@ def _disconnects(folder: RunFolder, caption: Caption) -> Figure:
         idle_s = [idle for idle in (row.idle_rx_s, row.idle_tx_s) if idle is not None]
         if idle_s:
             idles[row.cause].append(min(idle_s))
-    timers = group_timers(folder.info.timers_ms)
+    timers = group_timers(folder.info.named_timers_ms())
     figure, panels = new_figure(
         "Disconnects by tunnel age and idle time",
         caption,

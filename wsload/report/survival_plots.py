@@ -17,6 +17,7 @@ from matplotlib.ticker import MultipleLocator, PercentFormatter
 from wsload.analysis.folder import RunFolder
 from wsload.analysis.survival import SurvivalCurve, curves, left_open
 from wsload.record import layout
+from wsload.record.layout import RunInfo
 from wsload.report.drawing import Timer, group_timers
 from wsload.report.plots import run_caption
 from wsload.report.series import Floats
@@ -66,7 +67,7 @@ def write_survival_plots(folder: RunFolder) -> list[Path]:
 
 def survival_figure(folder: RunFolder) -> Figure:
     """The figure, to be drawn within :func:`house_style`."""
-    found, timers = curves(folder), group_timers(_after_the_101(folder.info.timers_ms))
+    found, timers = curves(folder), group_timers(_after_the_101(folder.info))
     figure, panels = new_figure(
         "Survival of tunnels",
         run_caption(folder),
@@ -176,8 +177,10 @@ def _span_s(shown: Sequence[SurvivalCurve], timers: Sequence[Timer]) -> tuple[fl
     return low_s / 1.5, right_s, True
 
 
-def _after_the_101(timers_ms: Mapping[str, int]) -> dict[str, int]:
+def _after_the_101(info: RunInfo) -> dict[str, int]:
     """The timers that can end a tunnel: ``tunnel`` takes the place of ``client`` and ``server``."""
+    timers_ms = info.timers_ms
     replaced = ("tunnel",) if timers_ms.get("tunnel") else ("client", "server")
     names = (*replaced, "client-fin", "server-fin", "backend-idle-close")
-    return {name: timers_ms[name] for name in names if timers_ms.get(name)}
+    own_ms = {name: ms for name, ms in info.named_timers_ms().items() if name not in timers_ms}
+    return {name: timers_ms[name] for name in names if timers_ms.get(name)} | own_ms

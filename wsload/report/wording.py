@@ -53,8 +53,14 @@ def headline(summary: Summary) -> str:
     }
     parts = [summary.title, through.get(summary.via, summary.via)]
     tunnel_ms = summary.haproxy.get("timers_ms", {}).get("tunnel")
-    if tunnel_ms:
-        parts.append(f"timeout tunnel {format_duration(tunnel_ms * NS_PER_MS)}")
+    own = [
+        f"{format_duration(each['tunnel'] * NS_PER_MS)} ({cohort})"
+        for cohort, each in summary.haproxy.get("cohort_timers_ms", {}).items()
+    ]
+    if tunnel_ms and len(own) < len(summary.tunnels.planned_by_cohort):
+        own.insert(0, format_duration(tunnel_ms * NS_PER_MS))
+    if own:
+        parts.append(f"timeout tunnel {', '.join(own)}")
     parts.append(format_duration(round(summary.duration_s) * NS_PER_S))
     return " · ".join(parts)
 
@@ -205,14 +211,17 @@ def traffic_rows(summary: Summary) -> list[Row]:
 def role_rows(summary: Summary) -> list[Row]:
     """What HAProxy, the driver and the backend used, and how the others compare with HAProxy."""
     parts = {"haproxy": summary.haproxy, "driver": summary.driver, "backend": summary.backend}
-    baseline, _ = _cost_ns(summary, summary.haproxy)
+    sharers = summary.haproxy.get("shared_by", 1)
+    baseline, _ = _cost_ns(summary, summary.haproxy) if sharers == 1 else (0.0, "")
     rows = []
     for role, part in parts.items():
         if not part.get("peak_rss_bytes"):
             continue
         cells = [("cpu", _cpu(part))]
         cost_ns, unit = _cost_ns(summary, part)
-        if cost_ns:
+        if role == "haproxy" and sharers > 1:
+            cells.append(("", f"shared by {sharers} cells"))
+        elif cost_ns:
             cells.append(("", f"{ms(cost_ns / NS_PER_MS)} per {unit}"))
         if role != "haproxy" and cost_ns and baseline:
             cells.append(("", f"{cost_ns / baseline:.2f} x HAProxy's"))

@@ -80,12 +80,13 @@ class Collector:
         self,
         folder: FolderWriter,
         assignments: Sequence[Assignment],
-        timers_ms: Mapping[str, int],
+        timers_of_ms: Callable[[str], Mapping[str, int]],
         bounds_ns: tuple[int, int],
         listeners: Sequence[Callable[[ClosedInterval], None]],
     ) -> None:
-        """``bounds_ns`` are the starts of hold and drain, since the run's start."""
-        self._folder, self._timers_ms, self._listeners = folder, timers_ms, listeners
+        """``timers_of_ms`` gives a cohort's timers in force; ``bounds_ns`` are the starts of hold and drain,
+        since the run's start."""
+        self._folder, self._timers_of_ms, self._listeners = folder, timers_of_ms, listeners
         self._hold_ns, self._drain_ns = bounds_ns
         self._shares = [WorkerShare(assignment) for assignment in assignments]
         self._waiting: dict[int, dict[int, Snapshot]] = {}
@@ -260,7 +261,7 @@ class Collector:
 
     def _write_disconnects(self, worker: int, disconnects: Sequence[Disconnect]) -> None:
         if disconnects:
-            rows = (disconnect_row(worker, disconnect, self._timers_ms) for disconnect in disconnects)
+            rows = (disconnect_row(worker, each, self._timers_of_ms(each.cohort)) for each in disconnects)
             self._folder.append_rows(layout.DISCONNECTS, layout.DISCONNECT_COLUMNS, rows)
 
     def _write_failures(self, worker: int, failures: Sequence[HandshakeFailure]) -> None:

@@ -2,8 +2,7 @@
 
 import asyncio
 import contextlib
-import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -32,6 +31,8 @@ from wsload.run.folder import FolderWriter
 from wsload.run.journal import Journal
 from wsload.run.progress import ProgressKeeper, ProgressListener
 from wsload.run.search import Search
+from wsload.run.shared import SharedHaproxy
+from wsload.run.signals import Signals, taking_signals
 from wsload.run.system import System
 from wsload.run.underway import Underway
 from wsload.run.verdicts import write_verdicts
@@ -39,7 +40,6 @@ from wsload.units import NS_PER_S, NS_PER_US
 
 _START_DELAY_NS = NS_PER_S // 4
 """Between choosing the run's time 0 and its coming, so that all workers have heard of it."""
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class RunResult(msgspec.Struct, frozen=True):
@@ -63,13 +63,35 @@ async def run(
     Raises a WsloadError where there is nothing to report: before the first tunnel (no folder is left then,
     but for a configuration that HAProxy rejects), or when the folder can no longer be written.
     """
-    plan = make_plan(loaded.profile, machine := read_machine())
+    with taking_signals() as signals:
+        folder = await measure(loaded, out, signals, on_progress, cell, clock)
+    return finish(folder, loaded)
+
+
+async def measure(
+    loaded: LoadedProfile,
+    out: Path | None,
+    signals: Signals,
+    on_progress: ProgressListener | None = None,
+    cell: str = "",
+    clock: Clock | None = None,
+    shared: SharedHaproxy | None = None,
+    beside: Sequence[str] = (),
+) -> Path:
+    """The part of :func:`run` that measures: the folder, to which :func:`finish` adds what is made from it.
+
+    Runs ``beside`` it, by their folders' names, may be under way at once, through one ``shared`` HAProxy;
+    each then plans with its share of the cores. Raises as :func:`run` does.
+    """
+    machine = read_machine()
+    machine = msgspec.structs.replace(machine, cores=max(machine.cores // (len(beside) + 1), 1))
+    plan = make_plan(loaded.profile, machine)
     require(checks(plan, machine))
     title, now = loaded.profile.title, datetime.now(UTC)
     folder = FolderWriter.create_default(title, now) if out is None else FolderWriter.create(out)
-    session = _Session(loaded, plan, folder, on_progress, cell, clock or MonotonicClock())
+    session = _Session(loaded, plan, folder, on_progress, cell, clock or MonotonicClock(), shared, beside)
     try:
-        with _signals(session.signalled):
+        with signals.told_to(session.signalled):
             await session.conduct()
     except HaproxyConfigError:  # its text names lines of the file in the folder
         raise
@@ -86,7 +108,7 @@ async def run(
         raise
     finally:
         folder.close()
-    return finish(folder.path, loaded)
+    return folder.path
 
 
 def finish(
@@ -130,8 +152,11 @@ class _Session:
         on_progress: ProgressListener | None,
         cell: str,
         clock: Clock,
+        shared: SharedHaproxy | None,
+        beside: Sequence[str],
     ) -> None:
         self._loaded, self._plan, self._folder = loaded, plan, folder
+        self._shared, self._beside = shared, beside
         self._on_progress, self._cell = on_progress, cell
         self._journal = Journal(folder, clock)
         self._main: asyncio.Task[None] | None = None
@@ -146,7 +171,7 @@ class _Session:
         loaded, plan, folder, journal = self._loaded, self._plan, self._folder, self._journal
         folder.write(layout.PROFILE, loaded.text)
         async with contextlib.AsyncExitStack() as stack:
-            system = await System.start(plan, folder)
+            system = await System.start(plan, folder, self._shared)
             stack.push_async_callback(system.stop)
             engine = LocalEngine()
             stack.callback(engine.stop)
@@ -160,7 +185,7 @@ class _Session:
             search = Search(loaded.profile, engine, journal) if loaded.profile.capacity is not None else None
             bounds_ns = (load.ramp_ns, load.ramp_ns + load.hold_ns)
             listeners = [keeper.interval] if search is None else [keeper.interval, search.interval]
-            collector = Collector(folder, shares, system.timers_ms, bounds_ns, listeners)
+            collector = Collector(folder, shares, info.timers_of_ms, bounds_ns, listeners)
             engine.go(start_ns)
             self._underway = Underway(engine, system, collector, keeper, journal, load, plan.workers, search)
             await self._underway.until_done(self._on_progress)
@@ -208,11 +233,14 @@ class _Session:
             interval_s=load.interval_ns / NS_PER_S,
             via=profile.target.via,
             timers_ms=system.timers_ms,
+            cohort_timers_ms=system.cohort_timers_ms,
             maxconn=system.maxconn,
             lag_limit_ms=load.lag_limit_ns / 1e6,
             settings=dict(text.split("=", 1) for text in loaded.overrides),
             start_monotonic_ns=start_ns,
             haproxy_version=system.haproxy_version,
+            haproxy_sharers=system.sharers,
+            beside=list(self._beside),
         )
         self._folder.write_json(layout.PLAN, info)
         environment = describe_environment(system.haproxy_version, profile.target.via)
@@ -221,18 +249,3 @@ class _Session:
         self._folder.append_rows(layout.DISCONNECTS, layout.DISCONNECT_COLUMNS, [])
         self._folder.append_rows(layout.HANDSHAKE_FAILURES, layout.HANDSHAKE_FAILURE_COLUMNS, [])
         return info
-
-
-@contextlib.contextmanager
-def _signals(on_signal: Callable[[str], None]) -> Iterator[None]:
-    """SIGINT and SIGTERM call ``on_signal`` with their names while it lasts; then all is as before."""
-    loop = asyncio.get_running_loop()
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
-    for number in _SIGNALS:
-        loop.add_signal_handler(number, on_signal, number.name)
-    try:
-        yield
-    finally:
-        for number in _SIGNALS:
-            loop.remove_signal_handler(number)
-            signal.signal(number, before[number])

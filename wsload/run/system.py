@@ -1,7 +1,9 @@
 """The system under test of one run: the backend and HAProxy that the profile asks for."""
 
+import asyncio
 import contextlib
 import socket
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,7 +13,7 @@ import psutil
 from wsload.backend.process import EmbeddedBackend
 from wsload.errors import ProfileError
 from wsload.haproxy import stats
-from wsload.haproxy.config import effective_timers_ms
+from wsload.haproxy.config import Route, effective_timers_ms
 from wsload.haproxy.log import LogReceiver
 from wsload.haproxy.process import HaproxyFleet
 from wsload.plan.model import Endpoint, Plan
@@ -19,7 +21,12 @@ from wsload.profile.model import BackendMode, Profile, Via
 from wsload.record import layout
 from wsload.record.layout import ProcessLine
 from wsload.run.folder import FolderWriter, recording_error
+from wsload.run.shared import SharedHaproxy
 from wsload.units import NS_PER_MS
+
+_LAST_ENDS_S = 1.0
+"""How long a shared HAProxy gets for the ends of a run's tunnels, as long as one of its own would."""
+_POLL_S = 0.02
 
 
 class Death(msgspec.Struct, frozen=True):
@@ -34,18 +41,23 @@ class Death(msgspec.Struct, frozen=True):
 class System:
     """Made by :meth:`start`; :meth:`stop` has to follow, whatever happens in between."""
 
-    def __init__(self, profile: Profile, folder: FolderWriter) -> None:
-        self._profile, self._folder = profile, folder
+    def __init__(self, profile: Profile, folder: FolderWriter, shared: SharedHaproxy | None) -> None:
+        self._profile, self._folder, self._shared = profile, folder, shared
         self._backend: EmbeddedBackend | None = None
         self._fleet: HaproxyFleet | None = None
+        self._route = 0
+        """Ours in each of the fleet's processes."""
         self._log: LogReceiver | None = None
         self._reported: set[int] = set()
         self.endpoints: list[Endpoint] = []
 
     @classmethod
-    async def start(cls, plan: Plan, folder: FolderWriter) -> "System":
-        """Start what the profile manages. Raises BackendError, HaproxyError; nothing is left running then."""
-        system = cls(plan.profile, folder)
+    async def start(cls, plan: Plan, folder: FolderWriter, shared: SharedHaproxy | None = None) -> "System":
+        """Start what the profile manages; ``shared`` takes the place of a HAProxy of its own.
+
+        Raises BackendError, HaproxyError; nothing is left running then but what is shared.
+        """
+        system = cls(plan.profile, folder, shared)
         try:
             await system._start(plan)
         except BaseException:
@@ -70,6 +82,20 @@ class System:
         return timers
 
     @property
+    def cohort_timers_ms(self) -> dict[str, dict[str, int]]:
+        """Cohort -> the timers that it asks HAProxy for."""
+        return {
+            cohort.name: {"tunnel": cohort.tunnel_timeout_ns // NS_PER_MS}
+            for cohort in self._profile.cohorts
+            if cohort.tunnel_timeout_ns is not None and self._fleet is not None
+        }
+
+    @property
+    def sharers(self) -> int:
+        """How many runs use the same HAProxy process; 0 without HAProxy."""
+        return 0 if self._fleet is None else len(self._fleet.routes)
+
+    @property
     def maxconn(self) -> int:
         """Slots of all HAProxy processes; 0 without."""
         haproxy = self._profile.haproxy
@@ -89,7 +115,7 @@ class System:
         """HAProxy's figures now, written to the folder too."""
         if self._fleet is None:
             return []
-        rows = await stats.sample(self._fleet, t_s)
+        rows = await stats.sample(self._fleet, t_s, self._route)
         self._folder.append_rows(layout.HAPROXY_STATS, layout.HAPROXY_STATS_COLUMNS, rows)
         if self._log is not None and self._log.error is not None:
             raise recording_error(self._folder.path / layout.HAPROXY_LOG, self._log.error)
@@ -124,7 +150,8 @@ class System:
             if self._backend is not None:
                 stack.push_async_callback(self._backend.stop)
             if self._fleet is not None:
-                stack.push_async_callback(self._fleet.stop)
+                leave = self._fleet.stop if self._shared is None else self._last_ends
+                stack.push_async_callback(leave)
 
     async def _start(self, plan: Plan) -> None:
         profile = plan.profile
@@ -147,10 +174,40 @@ class System:
             return
         self._log = LogReceiver()
         self._log.start(self._folder.path / layout.HAPROXY_LOG)
-        self._fleet = await HaproxyFleet.start(
-            profile.haproxy, servers, self._folder.path, profile.target.path, self._log.address
-        )
-        self.endpoints = [_managed(f"{ip}:{port}", profile.target.path) for ip, port in self._fleet.endpoints]
+        await self._start_haproxy(servers, self._log.address)
+
+    async def _start_haproxy(self, servers: Sequence[str], log_address: str) -> None:
+        """One of our own, or our route in the shared one."""
+        profile, path = self._profile, self._folder.path
+        takes_timeouts = any(cohort.tunnel_timeout_ns is not None for cohort in profile.cohorts)
+        if self._shared is None:
+            self._fleet = await HaproxyFleet.start(
+                profile.haproxy, servers, path, profile.target.path, log_address, takes_timeouts
+            )
+        else:
+            route = Route(
+                haproxy=profile.haproxy,
+                servers=tuple(servers),
+                path=profile.target.path,
+                log_address=log_address,
+                takes_timeouts=takes_timeouts,
+                label=path.name,
+            )
+            self._fleet, self._route = await self._shared.enter(path.name, route, path)
+            self._folder.write(layout.HAPROXY_CFG, self._fleet.cfg_text)
+        found = self._fleet.endpoints_of(self._route)
+        self.endpoints = [_managed(f"{ip}:{port}", profile.target.path) for ip, port in found]
+
+    async def _last_ends(self) -> None:
+        """The tunnels that we closed have to end in HAProxy too before the backend goes, or it would seem
+        to have ended them."""
+        assert self._fleet is not None
+        deadline_s = asyncio.get_running_loop().time() + _LAST_ENDS_S
+        while not self._fleet.dead() and asyncio.get_running_loop().time() < deadline_s:
+            rows = await stats.sample(self._fleet, 0.0, self._route)
+            if not any(row["slots"] for row in rows):
+                return
+            await asyncio.sleep(_POLL_S)
 
 
 def _managed(address: str, path: str) -> Endpoint:
