@@ -186,6 +186,7 @@ def summarise(folder: RunFolder, profile: Profile) -> Summary:
         **_replies(profile, hold_counters),
         intervals=totals.intervals,
         hold_end_s=hold_end_s,
+        capacity=capacity,
         partial=partial,
     )
     validity, reasons = judge_validity(info, observed, actions)

@@ -101,11 +101,18 @@ def render(
         path=shlex.quote(path.partition("?")[0]),  # HAProxy's quoting is the shell's
         servers=list(backend_servers),
         source_ip=source_ip,
-        source=f" source {source_ip}" if source_ip else "",
+        source=_source(source_ip, haproxy.source_ports),
         frontend=FRONTEND,
         tunnels=TUNNELS,
         pages=PAGES,
     )
+
+
+def _source(ip: str | None, ports: tuple[int, int] | None) -> str:
+    """A server's ``source``: an address, local ports, both or (empty) neither."""
+    if ports is None:
+        return f" source {ip}" if ip else ""
+    return f" source {ip or '0.0.0.0'}:{ports[0]}-{ports[1]}"
 
 
 def log_format(version: str) -> str:
