@@ -63,7 +63,7 @@ RULES: tuple[FailureRule, ...] = (
         status="503",
         flags="SC",
         tried_at_once=True,
-        say="HAProxy had no local port toward the server (or no memory): what is refused is not tried at once",
+        say="HAProxy had no local port toward the server (or no memory), as it did not wait to try again",
     ),
     FailureRule(
         cause=Cause.BACKEND_REFUSED,

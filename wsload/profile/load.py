@@ -166,9 +166,9 @@ def _capacity(raw: Raw, origin: Origin) -> Capacity | None:
             raise origin.error("capacity.resolution", 'goes with step = "bisect"', "leave one of them out")
         del fields["resolution" if over_file == ["step"] else "step"]
     for key in ("step", "resolution"):
-        if (fields.get(key) or 0) > max(most - least, 1):
+        if (fields.get(key) or 0) > most - least > 0:
             problem = f"{fields[key]} is more than the way from {least} to {most}"
-            raise origin.error(f"capacity.{key}", problem, f"write {max(most - least, 1)} or less")
+            raise origin.error(f"capacity.{key}", problem, f"write {most - least} or less")
     fields.setdefault("resolution", max((most - least) // 50, 1))
     return Capacity(**fields)
 
