@@ -67,6 +67,7 @@ class Choices:
     haproxy_cpu: float = 0.3
     backend_cpu: float = 0.1
     dropped_logs: int = 0
+    pool_failed: int = 0
     behind_ms: float = 0.3
     unsent: int = 0
     """In every interval of the hold, of the cohort ``chatty``."""
@@ -314,4 +315,5 @@ def stats_rows(made: Choices, tunnels: Sequence[Tunnel]) -> Iterator[tuple[Any, 
                 made.dropped_logs,
                 f"{0.2 + made.haproxy_cpu * t_s:.3f}",
                 30 * 1024**2,
+                made.pool_failed,
             )

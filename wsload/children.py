@@ -11,11 +11,12 @@ import contextlib
 import ctypes
 import functools
 import os
+import resource
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -34,6 +35,13 @@ def die_with_parent(parent_pid: int) -> None:
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent_pid:  # it died before the kernel knew
         os._exit(1)
+
+
+def _begin(parent_pid: int, limits: Mapping[int, int]) -> None:
+    """What a child does between fork and exec."""
+    die_with_parent(parent_pid)
+    for which, limit in limits.items():
+        resource.setrlimit(which, (limit, limit))
 
 
 class Channel(Generic[Incoming]):
@@ -122,8 +130,20 @@ class Process:
             self._stderr_fd = -1
 
 
-def start(arguments: Sequence[str], pass_fds: Sequence[int] = ()) -> Process:
-    """Start a program as a child that ends with us. Raises OSError if it cannot be executed."""
+def start(
+    arguments: Sequence[str], pass_fds: Sequence[int] = (), limits: Mapping[int, int] | None = None
+) -> Process:
+    """Start a program as a child that ends with us.
+
+    Args:
+        arguments: The program and its arguments.
+        pass_fds: Descriptors of ours that it gets.
+        limits: Resource (``resource.RLIMIT_…``) -> both its soft and its hard limit there.
+
+    Raises:
+        OSError: It cannot be executed.
+        subprocess.SubprocessError: A limit is above ours, and we may not raise it.
+    """
     stderr_fd = os.memfd_create("stderr")
     try:
         popen = subprocess.Popen(
@@ -133,8 +153,8 @@ def start(arguments: Sequence[str], pass_fds: Sequence[int] = ()) -> Process:
             stderr=stderr_fd,
             pass_fds=pass_fds,
             start_new_session=True,
-            # Runs between fork and exec; safe, as it is two system calls through an already loaded libc.
-            preexec_fn=functools.partial(die_with_parent, os.getpid()),
+            # Runs between fork and exec; safe, as it is a few system calls of modules already loaded.
+            preexec_fn=functools.partial(_begin, os.getpid(), limits or {}),
         )
     except BaseException:
         os.close(stderr_fd)

@@ -24,6 +24,7 @@ ConnRate: 3
 Idle_pct: 98
 node: vm
 DroppedLogs: 2
+PoolFailed: 4
 PoolAlloc_bytes: 5500000
 PoolUsed_bytes: 54208
 """
@@ -76,6 +77,7 @@ def test_a_row_has_every_column_and_the_right_numbers(version: str) -> None:
         "dropped_logs": 2,
         "cpu_s": 1.25,
         "rss_bytes": 4096,
+        "pool_failed": 4,
     }
 
 

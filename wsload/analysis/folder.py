@@ -7,7 +7,7 @@ last line is left out and :attr:`RunFolder.torn` says so; a broken line anywhere
 import csv
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypedDict, TypeVar
+from typing import Any, NotRequired, TypedDict, TypeVar
 
 import msgspec
 
@@ -99,6 +99,8 @@ class HaproxySample(TypedDict):
     dropped_logs: int
     cpu_s: float
     rss_bytes: int
+    pool_failed: NotRequired[int]
+    """Not in the files of earlier versions."""
 
 
 _TEXT_COLUMNS = {

@@ -14,6 +14,8 @@ from wsload.record.outcome import Cause, Confidence
 
 _NEVER_TRIED = "<NOSRV>"
 _CLOCKS_AGREE_S = 0.02
+_AT_ONCE_MS = 20
+"""A try, of several, that takes less on average did not wait."""
 _FULL_SHARE = 0.995
 """Slots in use from which HAProxy counts as full: it is sampled once an interval."""
 
@@ -28,6 +30,8 @@ class FailureRule(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     unconnected: bool | None = None
     """Whether HAProxy ever chose a server (False) or had none to choose (True)."""
+    tried_at_once: bool = False
+    """HAProxy's further tries took no time."""
     haproxy_full: bool = False
     unserved: bool = False
     """HAProxy had not accepted it when the client gave up: no line, or one that begins later."""
@@ -50,6 +54,16 @@ RULES: tuple[FailureRule, ...] = (
         flags="SC",
         unconnected=True,
         say="no server was up",
+    ),
+    # HAProxy waits a second (or timeout connect, if that is less) before it tries a server again, but not
+    # where it had no local port (connect_server: SF_ERR_RESOURCE is tried again at once). Run: 2.6.12, 3.2.
+    FailureRule(
+        cause=Cause.SOURCE_PORTS,
+        confidence=LIKELY,
+        status="503",
+        flags="SC",
+        tried_at_once=True,
+        say="HAProxy had no local port toward the server (or no memory), as it did not wait to try again",
     ),
     FailureRule(
         cause=Cause.BACKEND_REFUSED,
@@ -146,9 +160,17 @@ def _applies(rule: FailureRule, row: FailureRow, record: LogRecord | None, full:
         and (not rule.reason or row.reason == rule.reason)
         and (not rule.flags or flags == rule.flags)
         and (rule.unconnected is None or untried is rule.unconnected)
+        and (not rule.tried_at_once or _tried_at_once(record))
         and (not rule.haproxy_full or full)
         and (not rule.unserved or not served)
     )
+
+
+def _tried_at_once(record: LogRecord | None) -> bool:
+    """Several times, without a wait between."""
+    if record is None or not record.retries:
+        return False
+    return record.total_ms <= _AT_ONCE_MS * record.retries
 
 
 def _seen(row: FailureRow) -> str:

@@ -21,6 +21,8 @@ SLACK_S = 2.0
 """How far the two ends of a connection may disagree about its beginning: a backlog may hold a client that
 long before HAProxy accepts it, and a busy machine a reader before it looks at its clock."""
 _EARLY_S = 0.25
+_CLOCKS_AGREE_S = 0.01
+"""A beginning this little after the client had its answer is still one before it, on another clock."""
 
 
 class AddressIndex(Generic[Entry]):
@@ -43,23 +45,24 @@ class AddressIndex(Generic[Entry]):
         self.size += 1
         self.left += 1
 
-    def take(self, ip: str, port: int, earliest_s: float, latest_s: float, alive_s: float) -> Entry | None:
-        """The entry of that address that began latest within the bounds; it is not given out again.
+    def take(self, ip: str, port: int, earliest_s: float, there_s: float) -> Entry | None:
+        """The entry of that address that fits best; it is not given out again.
 
-        One that ended before ``alive_s`` is another connection's.
+        One that began or ended outside of the bounds is another connection's. Of the others it is the one
+        that began last before the tunnel was there; where none did, as clocks differ, the first after that.
         """
         entries = self._by_address.get((ip, port))
         if not entries:
             return None
         fitting = [
-            (began_s, number)
+            (began_s <= there_s + _CLOCKS_AGREE_S, -abs(began_s - there_s), number)
             for number, (began_s, ended_s, _) in enumerate(entries)
-            if earliest_s <= began_s <= latest_s and ended_s >= alive_s
+            if earliest_s <= began_s <= there_s + SLACK_S and ended_s >= there_s - SLACK_S
         ]
         if not fitting:
             return None
         self.left -= 1
-        return entries.pop(max(fitting)[1])[2]
+        return entries.pop(max(fitting)[2])[2]
 
     def ends_s(self, ip: str, port: int) -> list[float]:
         """When the entries of that address ended that were not given out."""
@@ -133,13 +136,7 @@ class Joiner:
         record = None
         if self.log is not None:
             opened_unix_s = self._unix_s + opened_s
-            record = self.log.take(
-                ip,
-                port,
-                self._unix_s + began_s - _EARLY_S,
-                opened_unix_s + SLACK_S,
-                opened_unix_s - SLACK_S,
-            )
+            record = self.log.take(ip, port, self._unix_s + began_s - _EARLY_S, opened_unix_s)
             self.matched += record is not None
         line = self._find_backend(ip, port, record, began_s, opened_s)
         self.backend_matched += line is not None
@@ -155,10 +152,4 @@ class Joiner:
         elif self.log is not None:
             return None
         opened_monotonic_s = self._monotonic_s + opened_s
-        return self.backend.take(
-            ip,
-            port,
-            self._monotonic_s + began_s - _EARLY_S,
-            opened_monotonic_s + SLACK_S,
-            opened_monotonic_s - SLACK_S,
-        )
+        return self.backend.take(ip, port, self._monotonic_s + began_s - _EARLY_S, opened_monotonic_s)

@@ -1,14 +1,16 @@
 """From the plateaus on record to the knee of a search: the capacity, and what bound."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from wsload.analysis.folder import PLATEAU, RunFolder
+from wsload.analysis.folder import PLATEAU, HaproxySample, RunFolder
 from wsload.analysis.limits import name_limit, shown_of
 from wsload.analysis.plateau import outcome_of
 from wsload.plan.knee import Outcome
 from wsload.profile.model import Profile
+from wsload.profile.plateaus import plateau_words
 from wsload.record.layout import CapacityResult, Plateau, SloRow
 
 
@@ -19,16 +21,14 @@ def read_knee(folder: RunFolder, profile: Profile) -> CapacityResult | None:
     ]
     if profile.capacity is None or not judged:
         return None
-    derived = profile.haproxy.nofile is not None
+    derived = not profile.haproxy.maxconn
     failures = list(folder.iter_failures())
-    return knee_of(
-        [
-            plateau
-            if plateau.passed
-            else _with_limit(plateau, *name_limit(shown_of(plateau, folder.info, failures, derived)))
-            for plateau in judged
-        ]
-    )
+    refused = _refused_memory(folder.iter_haproxy_stats(), judged)
+    for number, plateau in enumerate(judged):
+        plateau.allocations_failed = refused[number]
+        if not plateau.passed:
+            plateau.limit, plateau.evidence = name_limit(shown_of(plateau, folder.info, failures, derived))
+    return msgspec.structs.replace(knee_of(judged), held=plateau_words(profile))
 
 
 def knee_of(plateaus: Sequence[Plateau]) -> CapacityResult:
@@ -57,5 +57,19 @@ def knee_rows(result: CapacityResult) -> list[SloRow]:
     ).slo_rows
 
 
-def _with_limit(plateau: Plateau, limit: str, evidence: str) -> Plateau:
-    return msgspec.structs.replace(plateau, limit=str(limit), evidence=evidence)
+def _refused_memory(samples: Iterable[HaproxySample], plateaus: Sequence[Plateau]) -> list[int]:
+    """How many allocations HAProxy was refused in each plateau.
+
+    From the last sample before it to the first that HAProxy answers after it, before the next one begins.
+    """
+    ends_s = [later.opened_s for later in plateaus[1:]] + [math.inf]
+    readings = [[0, 0] for _ in plateaus]
+    latest: dict[int, int] = {}
+    for row in samples:
+        latest[row["process"]] = row.get("pool_failed", 0)
+        for reading, plateau, end_s in zip(readings, plateaus, ends_s, strict=True):
+            if row["t_s"] <= plateau.opened_s:
+                reading[0] = reading[1] = sum(latest.values())
+            elif row["t_s"] <= end_s:
+                reading[1] = sum(latest.values())
+    return [max(after - before, 0) for before, after in readings]

@@ -1,7 +1,8 @@
 """What bound at a level that failed: a table over what its plateau shows, first match wins.
 
 The order is from who must be trusted first (the generator), over what is certain where it shows (HAProxy's
-slots and ports), to what is merely busy.
+memory, ports and slots), to what is merely busy. Memory shows as allocations that HAProxy was refused
+(``PoolFailed``); a host out of memory kills a process instead, and that makes a run invalid.
 """
 
 from collections import Counter
@@ -75,6 +76,11 @@ def _source_ports(shown: Shown) -> str:
     return f"{format_count(count)} handshakes: HAProxy had no free port toward the backend" if count else ""
 
 
+def _memory(shown: Shown) -> str:
+    count = shown.plateau.allocations_failed
+    return f"HAProxy was refused memory {format_count(count)} times" if count else ""
+
+
 def _slots(shown: Shown) -> str:
     plateau = shown.plateau
     if not plateau.maxconn or plateau.peak_slots < _FULL_SHARE * plateau.maxconn:
@@ -114,6 +120,7 @@ def _backend(shown: Shown) -> str:
 
 TABLE: tuple[Row, ...] = (
     (Limit.GENERATOR, _generator),
+    (Limit.MEMORY, _memory),
     (Limit.SOURCE_PORTS, _source_ports),
     (Limit.DESCRIPTORS, _descriptors),
     (Limit.MAXCONN, _maxconn),

@@ -82,7 +82,7 @@ def judge_plateau(
         backend_cpu=_busiest(judged, "backend"),
         haproxy_cpu=_haproxy_cpu(samples, span),
         lag_p99_ms=lag.percentile_ns(99) / NS_PER_MS if lag.total() else None,
-        steady=is_steady(slots or lives),
+        steady=is_steady(slots or lives, came=_judged_counter(judged, "attempted")),
         passed=bool(rows) and all(row.passed for row in rows),
         slo_rows=rows,
     )
@@ -97,17 +97,22 @@ def outcome_of(plateau: Plateau) -> Outcome:
     return Outcome.CUT if broken <= _CUTS and not is_full and not plateau.failed else Outcome.FAILED
 
 
-def is_steady(values: Sequence[float]) -> bool:
+def is_steady(values: Sequence[float], came: int = 0) -> bool:
     """Whether a level neither rises nor falls: the means of both halves are alike.
 
-    Alike: within 1 %, or within two standard errors of their difference, so that noise is no trend.
+    Alike: within 1 %, or within what chance makes of it, taken as two standard deviations. A level through
+    which clients come and go at random wanders: ``came`` arrivals in all, and as many departures, move the
+    means of the two halves apart by sqrt(2/3 came), were nothing to pull it back (the difference of the means
+    of a random walk over two halves of which each has a variance of ``came``). Values that do not follow each
+    other so closely scatter by themselves.
     """
     half = len(values) // 2
     if half < 2:
         return True
     first, second = values[:half], values[-half:]
-    error = math.sqrt((pvariance(first) + pvariance(second)) / (half - 1))
-    return abs(fmean(second) - fmean(first)) <= max(_DRIFT * fmean(values), 2 * error)
+    scatter = math.sqrt((pvariance(first) + pvariance(second)) / (half - 1))
+    chance = 2 * max(scatter, math.sqrt(2 / 3 * came))
+    return abs(fmean(second) - fmean(first)) <= max(_DRIFT * fmean(values), chance)
 
 
 def _merged(within: Sequence[Watched], judged: Sequence[Watched], before: Mapping[str, int]) -> Merged:

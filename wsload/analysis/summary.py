@@ -190,6 +190,7 @@ def summarise(folder: RunFolder, profile: Profile) -> Summary:
         intervals=totals.intervals,
         hold_end_s=hold_end_s,
         haproxy_busy=_haproxy_busy(haproxy, capacity) / profile.haproxy.threads,
+        capacity=capacity,
         partial=partial,
     )
     validity, reasons = judge_validity(info, observed, actions)

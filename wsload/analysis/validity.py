@@ -3,12 +3,13 @@
 Distinct from the SLOs: a system that fails is a result, a generator that fails is none.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from wsload.analysis.folder import EXITS, INTERRUPTED
-from wsload.record.layout import ActionLine, RunInfo
-from wsload.record.outcome import Validity
+from wsload.record.layout import ActionLine, CapacityResult, RunInfo
+from wsload.record.outcome import Limit, Validity
 from wsload.units import NS_PER_MS, format_count, format_duration, format_share
 
 BUSY_WORKER = 0.9
@@ -51,6 +52,8 @@ class Observed:
     """When the hold ended; None: as planned. A search for capacity ends when it has found it."""
     haproxy_busy: float = 0.0
     """Share of its threads that the busiest HAProxy process used in the hold, or as a plateau was judged."""
+    capacity: CapacityResult | None = None
+    """What a search came to."""
     partial: bool = False
 
 
@@ -228,8 +231,42 @@ def _unanswered(_info: RunInfo, observed: Observed, _: Sequence[ActionLine]) -> 
     ]
 
 
+def _generator_bound(info: RunInfo, observed: Observed, _: Sequence[ActionLine]) -> list[Finding]:
+    found = observed.capacity
+    if found is None or found.limit != Limit.GENERATOR:
+        return []
+    at = format_count(found.first_failed or 0)
+    return [
+        (
+            Validity.INVALID,
+            f"at {at} tunnels {found.evidence}, so the capacity found is the generator's own; "
+            f"{_more_workers(info)}, or free cores for wsload",
+        )
+    ]
+
+
+def _not_steady(_info: RunInfo, observed: Observed, _: Sequence[ActionLine]) -> list[Finding]:
+    """Only the two levels that the knee lies between matter."""
+    found = observed.capacity
+    if found is None:
+        return []
+    decisive = (found.level, found.first_failed)
+    levels = [plateau.level for plateau in found.plateaus if not plateau.steady and plateau.level in decisive]
+    if not levels:
+        return []
+    held_s = max(plateau.end_s - plateau.opened_s for plateau in found.plateaus)
+    return [
+        (
+            Validity.SUSPECT,
+            f"the slots in use at {' and '.join(map(format_count, levels))} tunnels still rose or fell when "
+            f"they were judged; hold levels longer: --set capacity.plateau={math.ceil(2 * held_s)}s",
+        )
+    ]
+
+
 CHECKS: tuple[Check, ...] = (
     _lag,
+    _generator_bound,
     _lost_workers,
     _exits,
     _partial,
@@ -240,6 +277,7 @@ CHECKS: tuple[Check, ...] = (
     _unanswered,
     _lost_logs,
     _few_intervals,
+    _not_steady,
 )
 
 

@@ -24,13 +24,12 @@ class Go(msgspec.Struct, tag="go"):
 class Offer(msgspec.Struct, tag="offer"):
     """Parent: offer ``level`` tunnels in the whole run. Times are ns since the run's start.
 
-    From ``since_ns`` on, those called ``level`` or more close politely, and from ``fill_ns`` on those below
-    it that are not open are opened; each over ``rise_ns``.
+    From ``since_ns`` on and over ``rise_ns``, those called ``level`` or more close politely, and those below
+    it that are not open are opened.
     """
 
     level: int
     since_ns: int
-    fill_ns: int
     rise_ns: int
 
 

@@ -103,11 +103,13 @@ class Worker:
         self._level = offer.level
         ids = self.assignment.tunnel_ids
         is_vacant = np.array([tunnel is None for tunnel in self._tunnels])
-        for chosen, action, since_ns in (
-            (np.flatnonzero((ids >= offer.level) & ~is_vacant), self._close, offer.since_ns),
-            (np.flatnonzero((ids < offer.level) & is_vacant), self._fill, offer.fill_ns),
+        for chosen, action in (
+            (np.flatnonzero((ids >= offer.level) & ~is_vacant), self._close),
+            (np.flatnonzero((ids < offer.level) & is_vacant), self._fill),
         ):
-            due_ns = since_ns + np.linspace(0, offer.rise_ns, len(chosen), endpoint=False).astype(np.int64)
+            due_ns = offer.since_ns + np.linspace(0, offer.rise_ns, len(chosen), endpoint=False).astype(
+                np.int64
+            )
             self._scheduler.agenda.add(Listed(due_ns, chosen.astype(np.int32)), action)
 
     def drain(self) -> None:

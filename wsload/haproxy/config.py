@@ -139,8 +139,15 @@ def _rendered(route: Route, names: Names, port: int, source_ip: str | None) -> d
         "takes_timeouts": route.takes_timeouts,
         "path": shlex.quote(route.path.partition("?")[0]),  # HAProxy's quoting is the shell's
         "servers": route.servers,
-        "source": f" source {source_ip}" if source_ip else "",
+        "source": _source(source_ip, route.haproxy.source_ports),
     }
+
+
+def _source(ip: str | None, ports: tuple[int, int] | None) -> str:
+    """A server's ``source``: an address, local ports, both or (empty) neither."""
+    if ports is None:
+        return f" source {ip}" if ip else ""
+    return f" source {ip or '0.0.0.0'}:{ports[0]}-{ports[1]}"
 
 
 def log_format(version: str) -> str:

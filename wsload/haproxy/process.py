@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import ipaddress
 import os
+import resource
 import secrets
 import shutil
 import signal
@@ -105,6 +106,8 @@ class HaproxyProcess:
 
     def __init__(self, index: int, ports: Sequence[int], stats_name: str, process: children.Process) -> None:
         self.index, self.ports, self.stats = index, tuple(ports), StatsClient(stats_name)
+        self.maxconn = 0
+        """Its slots, known once it answers."""
         self._process = process
         self._words: str | None = None
 
@@ -134,7 +137,8 @@ class HaproxyProcess:
         deadline = asyncio.get_running_loop().time() + _START_TIMEOUT_S
         while self.returncode() is None and asyncio.get_running_loop().time() < deadline:
             with contextlib.suppress(OSError):
-                if await self.stats.info():
+                if info := await self.stats.info():
+                    self.maxconn = int(info.get("Maxconn", "0"))
                     return True
             await asyncio.sleep(_POLL_S)
         return False
@@ -220,6 +224,11 @@ class HaproxyFleet:
         """Process ids, in their order; those that ended are still named."""
         return [process.pid for process in self.processes]
 
+    @property
+    def maxconn(self) -> int:
+        """Slots of all of them together."""
+        return sum(process.maxconn for process in self.processes)
+
     def dead(self) -> list[tuple[int, int, int]]:
         """Index, pid and return code (negative: the signal) of those that ended though nobody asked."""
         if self._dead_unasked is not None:
@@ -272,7 +281,9 @@ class HaproxyFleet:
         if index == 0:  # the others differ in ports and addresses only
             check_config(self._binary, cfg_path)
         try:
-            process = children.start([self._binary, "-db", "-f", str(cfg_path)])
+            process = children.start(
+                [self._binary, "-db", "-f", str(cfg_path)], limits=_limits(self._haproxy)
+            )
         except OSError as error:
             raise HaproxyError(f"{self._binary}: cannot be started: {error.strerror}") from error
         return HaproxyProcess(index, ports, stats_name, process)
@@ -294,6 +305,12 @@ class HaproxyFleet:
             # Somebody took the free port between our look and HAProxy's bind: take another.
             process.close()
             self.processes[index] = self._launch(index, free_ports(len(self.routes)))
+
+
+def _limits(haproxy: Haproxy) -> dict[int, int]:
+    """The resource limits that the profile states, as :func:`wsload.children.start` takes them."""
+    stated = {resource.RLIMIT_NOFILE: haproxy.nofile, resource.RLIMIT_DATA: haproxy.memory_bytes}
+    return {which: limit for which, limit in stated.items() if limit is not None}
 
 
 def _is_loopback(server: str) -> bool:

@@ -120,6 +120,7 @@ def row_of(
         "dropped_logs": _number(info, "DroppedLogs"),
         "cpu_s": usage[0],
         "rss_bytes": usage[1],
+        "pool_failed": _number(info, "PoolFailed"),
     }
 
 

@@ -7,7 +7,7 @@ from wsload.plan.model import Machine, Plan
 from wsload.plan.preflight import Check, memory_needed_bytes, sockets_per_tunnel
 from wsload.profile.distributions import written
 from wsload.profile.model import Arrivals, BackendMode, Capacity, Cohort, Reconnect, Traffic, Via
-from wsload.profile.plateaus import most_levels, plateau_ns, settle_ns
+from wsload.profile.plateaus import most_levels, plateau_words
 from wsload.units import NS_PER_S, format_count, format_duration, format_share, format_size
 
 
@@ -63,8 +63,12 @@ def _path(plan: Plan) -> str:
         else ", ".join(backend.servers)
     )
     timers = ", ".join(f"{name} {format_duration(ns)}" for name, ns in haproxy.timeouts_ns.items())
+    maxconn = f"maxconn {format_count(haproxy.maxconn)} each"
+    if haproxy.nofile is not None:
+        limit = f"{format_count(haproxy.nofile)} descriptors"
+        maxconn = f"{maxconn} and {limit}" if haproxy.maxconn else f"maxconn worked out from {limit} each"
     return (
-        f"path: {_many(haproxy.processes, 'HAProxy process')}, maxconn {format_count(haproxy.maxconn)} each, "
+        f"path: {_many(haproxy.processes, 'HAProxy process')}, {maxconn}, "
         f"timeouts {timers or 'none'}; then {behind}"
     )
 
@@ -113,9 +117,8 @@ def _search(plan: Plan, capacity: Capacity) -> str:
     levels = most_levels(capacity)
     return (
         f"search: {format_count(capacity.least)} to {format_count(capacity.most)} tunnels {way}, at most "
-        f"{_many(levels, 'level')}; each opens over {format_duration(profile.load.ramp_ns)} and is held "
-        f"{format_duration(plateau_ns(profile))}: {format_duration(settle_ns(profile))} until every timer "
-        f"has fired and ghosts leave as fast as they come, the rest is judged; at most "
+        f"{_many(levels, 'level')}; each opens over {format_duration(profile.load.ramp_ns)} and is "
+        f"{plateau_words(profile)}; at most "
         f"{format_duration(profile.load.ramp_ns + profile.load.hold_ns)} in all"
     )
 

@@ -53,11 +53,7 @@ def draw_ns(lengths: Distribution, uniform: NDArray[np.float64]) -> NDArray[np.i
 
 def mean_ns(lengths: Distribution) -> float:
     """The mean length."""
-    if lengths.spread is Spread.TABLE:
-        return math.fsum(lengths.values_ns) / len(lengths.values_ns)
-    if lengths.spread is Spread.LOGNORMAL:
-        return lengths.scale_ns * math.exp(lengths.sigma**2 / 2)
-    return float(lengths.scale_ns)
+    return lengths.mean_ns
 
 
 def share_above(lengths: Distribution, limit_ns: float) -> float:

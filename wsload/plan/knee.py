@@ -33,6 +33,11 @@ class KneeFinder:
         """The level to begin with."""
         return self._capacity.least
 
+    @property
+    def held(self) -> int:
+        """The highest level so far that did not fail; 0: none."""
+        return self._held
+
     def next(self, level: int, outcome: Outcome) -> int | None:
         """The level after ``level``, which came to ``outcome``; None: the knee is found."""
         if outcome is Outcome.FAILED:

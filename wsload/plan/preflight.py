@@ -133,13 +133,27 @@ def _driver_descriptors(plan: Plan, machine: Machine) -> Iterator[Check]:
     )
 
 
+def slots_of(nofile: int) -> int:
+    """About how many slots a HAProxy works out from its descriptor limit."""
+    return max((nofile - HAPROXY_DESCRIPTORS) // 2, 0)
+
+
 def _haproxy_descriptors(plan: Plan, machine: Machine) -> Iterator[Check]:
     """HAProxy refuses to start when it cannot have two descriptors for each slot."""
     if plan.profile.target.via is not Via.HAPROXY:
         return
     haproxy, tunnels = plan.profile.haproxy, plan.profile.load.tunnels
+    if haproxy.nofile is not None:
+        yield Check(
+            name="descriptors of each HAProxy process (haproxy.nofile)",
+            needed=haproxy.nofile,
+            available=machine.nofile_hard,
+            unit="descriptors",
+            remedy=_type(f"--set haproxy.nofile={machine.nofile_hard}", haproxy.nofile),
+        )
+    limit = machine.nofile_hard if haproxy.nofile is None else haproxy.nofile
     needed = 2 * haproxy.maxconn + HAPROXY_DESCRIPTORS
-    room = (machine.nofile_hard - HAPROXY_DESCRIPTORS) // 2
+    room = slots_of(limit)
     if haproxy.maxconn == default_maxconn(tunnels, haproxy.processes):
         processes = _ceil(tunnels, room // 100 * 100 - 1)
         more = f"--set haproxy.processes={processes}"
@@ -150,7 +164,7 @@ def _haproxy_descriptors(plan: Plan, machine: Machine) -> Iterator[Check]:
     yield Check(
         name="descriptors of each HAProxy process (2 x maxconn)",
         needed=needed,
-        available=machine.nofile_hard,
+        available=limit,
         unit="descriptors",
         remedy=_type(more if room >= 100 and processes <= MOST_HAPROXY_PROCESSES else "", needed),
     )
@@ -214,13 +228,17 @@ def _haproxy_ports(plan: Plan, machine: Machine) -> Iterator[Check]:
     on_loopback = embedded or all(server.startswith("127.") for server in servers)
     own_sources = profile.haproxy.processes if on_loopback else 1
     needed = _ceil(_ceil(profile.load.tunnels, own_sources), addresses)
-    enough = _ceil(needed * addresses, ports_of(machine))
+    stated = profile.haproxy.source_ports
+    available = ports_of(machine) if stated is None else stated[1] - stated[0] + 1
+    enough = _ceil(needed * addresses, available)
+    more = _sysctl_ports() if stated is None else "a wider haproxy.source_ports"
     yield Check(
         name="HAProxy's ports toward each backend address",
         needed=needed,
-        available=ports_of(machine),
+        available=available,
         unit="ports",
-        remedy=f"name {enough} addresses in backend.servers, or {_sysctl_ports()}",
+        remedy=f"name {enough} addresses in backend.servers, or {more}",
+        fatal=stated is None,  # who states them wants to see what becomes of it
     )
 
 
@@ -279,16 +297,17 @@ def _conntrack(plan: Plan, machine: Machine) -> Iterator[Check]:
     )
 
 
-def _slots(plan: Plan, machine: Machine) -> Iterator[Check]:  # noqa: ARG001 - all rows of CHECKS are alike
+def _slots(plan: Plan, machine: Machine) -> Iterator[Check]:
     """Fewer slots than tunnels is no error: it is how overload is tested."""
     haproxy = plan.profile.haproxy
     if plan.profile.target.via is Via.HAPROXY:
         tunnels = plan.profile.load.tunnels
         each = _ceil(tunnels, haproxy.processes)
+        slots = haproxy.processes * (haproxy.maxconn or slots_of(haproxy.nofile or machine.nofile_hard))
         yield Check(
             name="HAProxy slots (maxconn x processes)",
             needed=tunnels,
-            available=haproxy.maxconn * haproxy.processes,
+            available=slots,
             unit="slots",
             remedy=f"the rest will wait and fail; for all to open, type --set haproxy.maxconn={each}",
             fatal=False,

@@ -33,6 +33,7 @@ from wsload.profile.values import (
     haproxy_timeout,
     headers,
     host_port,
+    memory,
     non_empty_text,
     or_word,
     port_range,
@@ -50,7 +51,7 @@ from wsload.profile.values import (
     truth,
     ws_url,
 )
-from wsload.units import NS_PER_MS, NS_PER_S, UnitError
+from wsload.units import NS_PER_MS, UnitError
 
 
 class Key(NamedTuple):
@@ -92,6 +93,7 @@ HAPROXY: Keys = {
     "processes": Key("processes", count(1, most=MOST_HAPROXY_PROCESSES)),
     "source_ports": Key("source_ports", port_range),
     "nofile": Key("nofile", count(1000, least=100)),
+    "memory": Key("memory_bytes", memory),
 }
 TIMEOUTS: Keys = {name: Key(name, haproxy_timeout) for name in TIMEOUT_NAMES}
 BACKEND: Keys = {
@@ -148,7 +150,8 @@ CAPACITY: Keys = {
     "to": Key("most", count(5000, most=_MOST_TUNNELS)),
     "step": Key("step", or_word("bisect", count(500))),
     "resolution": Key("resolution", count(50)),
-    "plateau": Key("plateau_ns", or_word("auto", duration("30s", least_ns=NS_PER_S))),
+    "plateau": Key("plateau_ns", or_word("auto", duration("30s", least_ns=1))),
+    "judge": Key("judge_ns", or_word("auto", duration("10s", least_ns=1))),
 }
 
 TABLES: dict[str, Keys] = {

@@ -155,12 +155,21 @@ def _capacity(raw: Raw, origin: Origin) -> Capacity | None:
     for key, field in (("from", "least"), ("to", "most")):
         if field not in fields:
             raise origin.error(f"capacity.{key}", "is missing", f"write {key} = 1000")
-    if fields["most"] < fields["least"]:
-        problem = f"{fields['most']} is below from = {fields['least']}"
-        raise origin.error("capacity.to", problem, f"write {fields['least']} or more")
+    least, most = fields["least"], fields["most"]
+    if most < least:
+        if "capacity.from" in origin.overridden and "capacity.to" not in origin.overridden:
+            raise origin.error("capacity.from", f"{least} is above to = {most}", f"write {most} or less")
+        raise origin.error("capacity.to", f"{most} is below from = {least}", f"write {least} or more")
     if fields.get("step") is not None and "resolution" in fields:
-        raise origin.error("capacity.resolution", 'goes with step = "bisect"', "leave one of them out")
-    fields.setdefault("resolution", max((fields["most"] - fields["least"]) // 50, 1))
+        over_file = [key for key in ("step", "resolution") if f"capacity.{key}" in origin.overridden]
+        if len(over_file) != 1:
+            raise origin.error("capacity.resolution", 'goes with step = "bisect"', "leave one of them out")
+        del fields["resolution" if over_file == ["step"] else "step"]
+    for key in ("step", "resolution"):
+        if (fields.get(key) or 0) > most - least > 0:
+            problem = f"{fields[key]} is more than the way from {least} to {most}"
+            raise origin.error(f"capacity.{key}", problem, f"write {most - least} or less")
+    fields.setdefault("resolution", max((most - least) // 50, 1))
     return Capacity(**fields)
 
 
@@ -194,14 +203,15 @@ def _load(raw: Raw, origin: Origin, capacity: Capacity | None) -> Load:
 
 
 def _haproxy(raw: Raw, origin: Origin, tunnels: int) -> Haproxy:
-    """Fills in the default timeouts and ``maxconn``."""
+    """Fills in the default timeouts and ``maxconn``; with ``nofile`` HAProxy works that out itself."""
     table = sub_table(raw, "haproxy", "", origin)
     fields: Fields = read_keys(table, "haproxy", "haproxy", origin)
     timeouts = sub_table(table, "timeouts", "haproxy", origin)
     given = read_keys(timeouts, "haproxy.timeouts", "haproxy.timeouts", origin)
     merged = {**DEFAULT_TIMEOUTS_NS, **given}
     fields["timeouts_ns"] = {name: merged[name] for name in TIMEOUT_NAMES if merged.get(name) is not None}
-    fields.setdefault("maxconn", default_maxconn(tunnels, int(fields.get("processes", 1))))
+    if "nofile" not in fields:
+        fields.setdefault("maxconn", default_maxconn(tunnels, int(fields.get("processes", 1))))
     return Haproxy(**fields)
 
 

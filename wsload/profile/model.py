@@ -1,5 +1,6 @@
 """What a profile says, parsed once and frozen: durations in ns, sizes in bytes, rates per second."""
 
+import math
 from enum import StrEnum
 
 import msgspec
@@ -109,6 +110,22 @@ class Distribution(Struct, frozen=True, kw_only=True):
     sigma: float = 0.0
     values_ns: tuple[int, ...] = ()
 
+    @property
+    def mean_ns(self) -> float:
+        """The mean length."""
+        if self.spread is Spread.TABLE:
+            return math.fsum(self.values_ns) / len(self.values_ns)
+        if self.spread is Spread.LOGNORMAL:
+            return self.scale_ns * math.exp(self.sigma**2 / 2)
+        return float(self.scale_ns)
+
+    @property
+    def longest_ns(self) -> float:
+        """No length is above it; infinite where any may come."""
+        if self.spread is Spread.TABLE:
+            return float(self.values_ns[-1])
+        return float(self.scale_ns) if self.spread is Spread.FIXED else math.inf
+
 
 class Target(Struct, frozen=True, kw_only=True):
     """Where tunnels go. ``urls`` is empty unless ``via`` is ``url``."""
@@ -153,13 +170,16 @@ class Haproxy(Struct, frozen=True, kw_only=True):
     binary: str = "haproxy"
     port: int | None = None
     maxconn: int = 0
-    """0 in a profile that names none: :func:`wsload.profile.load.load_profile` sets what the load needs."""
+    """Where a profile names none, :func:`wsload.profile.load.load_profile` sets what the load needs."""
     threads: int = 1
     processes: int = 1
     source_ports: tuple[int, int] | None = None
     """First and last local port toward the backend (``source IP:FIRST-LAST``); None: the kernel's."""
     nofile: int | None = None
-    """Descriptor limit of each process, under which HAProxy works out its ``maxconn`` itself; None: ours."""
+    """Descriptor limit of each process; None: ours. Where the profile names no ``maxconn``, HAProxy works
+    it out from this limit, and ``maxconn`` is 0 here."""
+    memory_bytes: int | None = None
+    """What each process may allocate (RLIMIT_DATA); None: no limit."""
     timeouts_ns: dict[str, int] = {}
     """HAProxy's name -> ns, in the order of :data:`TIMEOUT_NAMES`. Defaults are filled in, and a
     timeout that the profile sets to ``"none"`` is absent."""
@@ -244,7 +264,8 @@ class Capacity(Struct, frozen=True, kw_only=True):
     """The search for the most live tunnels within the SLO: which levels are offered, and for how long.
 
     ``step`` None bisects between ``least`` and ``most`` down to ``resolution``; else levels rise by it until
-    one fails. ``plateau_ns`` None holds each level as long as the timers in force need.
+    one fails. ``plateau_ns`` None holds each level as long as the timers in force need, and then for
+    ``judge_ns``, the last part of every plateau; None: five seconds, or five intervals if those are longer.
     """
 
     least: int
@@ -252,6 +273,7 @@ class Capacity(Struct, frozen=True, kw_only=True):
     step: int | None = None
     resolution: int = 1
     plateau_ns: int | None = None
+    judge_ns: int | None = None
 
 
 class Aggregation(StrEnum):

@@ -41,6 +41,9 @@ MAX_RATE_PER_S = 1_000_000.0
 
 MAX_PAYLOAD_BYTES = 64 * 1024**2
 
+LEAST_MEMORY_BYTES = 4 * 1024**2
+"""With less HAProxy does not start."""
+
 MAX_PORT = 65_535
 
 _CLOSE_CODES = frozenset((*range(1000, 1004), *range(1007, 1015), *range(3000, 5000)))
@@ -153,6 +156,16 @@ def size(raw: object) -> int:
     size_bytes = int(_quantity(raw, parse_size_bytes, "64B"))
     if size_bytes > MAX_PAYLOAD_BYTES:
         raise UnitError(f"{shown(raw)} is too large for one message", 'write "64MiB" or less')
+    return size_bytes
+
+
+def memory(raw: object) -> int:
+    """Bytes that a process may allocate."""
+    size_bytes = int(_quantity(raw, parse_size_bytes, "64MiB"))
+    if not LEAST_MEMORY_BYTES <= size_bytes < 2**62:
+        raise UnitError(
+            f"{shown(raw)} is no memory that HAProxy can run in", 'write "64MiB", or "4MiB" or more'
+        )
     return size_bytes
 
 

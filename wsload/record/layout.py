@@ -92,9 +92,11 @@ HAPROXY_STATS_COLUMNS = (
     "dropped_logs",
     "cpu_s",
     "rss_bytes",
+    "pool_failed",
 )
 """``curr_conns`` and ``cum_conns`` are the process's, ``slots`` and ``maxconn`` the WebSocket frontend's,
-``queue`` the servers' and ``cpu_s`` counts since the process started."""
+``queue`` the servers'; ``cpu_s`` counts since the process started, as ``pool_failed`` does allocations that
+were refused to it."""
 
 
 class CohortLine(msgspec.Struct):
@@ -267,6 +269,9 @@ class Plateau(msgspec.Struct, kw_only=True):
     """The busiest HAProxy process's share of a core, and likewise the backend's."""
     backend_cpu: float = 0.0
     lag_p99_ms: float | None = None
+    allocations_failed: int = 0
+    """That HAProxy was refused in the whole plateau; known once the run is over, as a HAProxy without memory
+    does not answer."""
     steady: bool = True
     """Whether slots (or live tunnels) no longer rose or fell."""
     passed: bool = False
@@ -291,6 +296,8 @@ class CapacityResult(msgspec.Struct, kw_only=True):
     """Live tunnels at the highest level where nothing broke the SLO but cuts by a timer, which do not
     depend on the level; the same as ``capacity`` where those did not."""
     plateaus: list[Plateau]
+    held: str = ""
+    """How long each level was held, and why, in words."""
 
 
 class Completeness(msgspec.Struct):

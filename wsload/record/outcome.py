@@ -85,6 +85,7 @@ class Limit(StrEnum):
     DESCRIPTORS = "descriptors"
     """HAProxy's slots, which it worked out from its descriptor limit."""
     MEMORY = "memory"
+    """HAProxy's: it was refused some."""
     HAPROXY_CPU = "haproxy_cpu"
     SOURCE_PORTS = "source_ports"
     """Of HAProxy toward the backend."""

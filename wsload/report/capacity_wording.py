@@ -8,7 +8,7 @@ from wsload.units import format_count
 LIMIT_WORDS = {
     Limit.MAXCONN: "HAProxy's maxconn",
     Limit.DESCRIPTORS: "HAProxy's descriptors",
-    Limit.MEMORY: "memory",
+    Limit.MEMORY: "HAProxy's memory",
     Limit.HAPROXY_CPU: "HAProxy's CPU",
     Limit.SOURCE_PORTS: "HAProxy's ports toward the backend",
     Limit.BACKEND: "the backend",
@@ -38,6 +38,7 @@ def capacity_rows(summary: Summary) -> list[Row]:
         return []
     return [
         Row("capacity", (("", knee_sentence(found)),), grave=not found.level),
+        *([Row("each level", (("", found.held),))] if found.held else []),
         *(_plateau_row(plateau) for plateau in found.plateaus),
     ]
 

@@ -13,7 +13,7 @@ from wsload.driver.messages import Offer
 from wsload.engine.base import Engine
 from wsload.plan.knee import KneeFinder
 from wsload.profile.model import Profile
-from wsload.profile.plateaus import plateau_ns, recovery_ns, settle_ns
+from wsload.profile.plateaus import judge_ns, plateau_ns, recovery_ns
 from wsload.record.layout import Plateau
 from wsload.run.collector import ClosedInterval
 from wsload.run.journal import Journal
@@ -22,8 +22,6 @@ from wsload.units import NS_PER_S
 _NOTICE_S = 0.3
 """Between telling the workers of a level and its beginning, so that all have heard."""
 _POLL_S = 0.1
-_JUDGED_LEAST_SHARE = 0.2
-"""Of a plateau whose length the profile states."""
 
 
 class Search:
@@ -59,25 +57,32 @@ class Search:
             self._journal.note(PLATEAU, **msgspec.to_builtins(plateau))
             following = self._finder.next(level, outcome_of(plateau))
             if following is not None:
-                opened_s = self._offer(following, is_lower=following < level)
+                if following < level:
+                    await self._fall_to(self._finder.held)
+                opened_s = self._offer(following)
             level = following
 
-    def _offer(self, level: int, *, is_lower: bool) -> float:
-        """When the level will be filled: at once, or after a level that was too much has left its traces."""
+    def _offer(self, level: int) -> float:
+        """Offer it from the next whole interval on; returns when that begins."""
         since_s = self._on_grid(self._journal.elapsed_s + _NOTICE_S)
-        recovery_s = recovery_ns(self._profile) / NS_PER_S if is_lower else 0.0
-        fill_s = self._on_grid(since_s + recovery_s)
-        times_ns = (round(since_s * NS_PER_S), round(fill_s * NS_PER_S))
-        self._engine.offer(Offer(level, *times_ns, self._profile.load.ramp_ns))
-        self._forget_before(fill_s)
-        return fill_s
+        self._engine.offer(Offer(level, round(since_s * NS_PER_S), self._profile.load.ramp_ns))
+        self._forget_before(since_s)
+        return since_s
+
+    async def _fall_to(self, level: int) -> None:
+        """Close down to a level that held, and wait until the one that was too much has left no traces.
+
+        From there the next level is risen to like any other: who judges it sees clients arrive.
+        """
+        gone_s = self._offer(level) + recovery_ns(self._profile) / NS_PER_S
+        while self._journal.elapsed_s < gone_s:
+            await asyncio.sleep(_POLL_S)
 
     def _span(self, level: int, opened_s: float) -> Span:
-        """Settling takes as long as the timers say; what is left of the plateau is judged."""
+        """From the offer to the end of the plateau, whose last part is judged."""
         risen_s = opened_s + self._profile.load.ramp_ns / NS_PER_S
-        length_s = plateau_ns(self._profile) / NS_PER_S
-        settle_s = min(settle_ns(self._profile) / NS_PER_S, length_s * (1 - _JUDGED_LEAST_SHARE))
-        return Span(level, opened_s, self._on_grid(risen_s + settle_s), self._on_grid(risen_s + length_s))
+        judged_s = self._on_grid(risen_s + (plateau_ns(self._profile) - judge_ns(self._profile)) / NS_PER_S)
+        return Span(level, opened_s, judged_s, judged_s + self._on_grid(judge_ns(self._profile) / NS_PER_S))
 
     async def _hold(self, span: Span) -> Plateau:
         """Wait for the plateau's end, and for its last interval."""

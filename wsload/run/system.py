@@ -99,7 +99,9 @@ class System:
     def maxconn(self) -> int:
         """Slots of all HAProxy processes; 0 without."""
         haproxy = self._profile.haproxy
-        return haproxy.maxconn * haproxy.processes if self._fleet is not None else 0
+        if self._fleet is None:
+            return 0
+        return haproxy.maxconn * haproxy.processes or self._fleet.maxconn
 
     @property
     def log_lines(self) -> dict[str, int]:
