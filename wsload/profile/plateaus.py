@@ -8,6 +8,8 @@ from wsload.units import NS_PER_S
 _LEAST_JUDGED_NS = 5 * NS_PER_S
 _JUDGED_SHARE = 0.25
 """Of the time that is waited for a steady state; so much more is watched."""
+_JUDGED_LEAST_SHARE = 0.2
+"""Of a plateau whose length the profile states."""
 
 
 def ghost_hold_ns(profile: Profile) -> int:
@@ -49,6 +51,11 @@ def plateau_ns(profile: Profile) -> int:
     settle = settle_ns(profile)
     least_ns = max(_LEAST_JUDGED_NS, 5 * profile.load.interval_ns)
     return settle + max(least_ns, round(settle * _JUDGED_SHARE))
+
+
+def settled_ns(profile: Profile) -> int:
+    """From a level's last opening until it is judged: settled, but a stated plateau keeps a part to judge."""
+    return min(settle_ns(profile), round(plateau_ns(profile) * (1 - _JUDGED_LEAST_SHARE)))
 
 
 def most_levels(capacity: Capacity) -> int:

@@ -13,7 +13,7 @@ from wsload.driver.messages import Offer
 from wsload.engine.base import Engine
 from wsload.plan.knee import KneeFinder
 from wsload.profile.model import Profile
-from wsload.profile.plateaus import plateau_ns, recovery_ns, settle_ns
+from wsload.profile.plateaus import plateau_ns, recovery_ns, settled_ns
 from wsload.record.layout import Plateau
 from wsload.run.collector import ClosedInterval
 from wsload.run.journal import Journal
@@ -22,8 +22,6 @@ from wsload.units import NS_PER_S
 _NOTICE_S = 0.3
 """Between telling the workers of a level and its beginning, so that all have heard."""
 _POLL_S = 0.1
-_JUDGED_LEAST_SHARE = 0.2
-"""Of a plateau whose length the profile states."""
 
 
 class Search:
@@ -76,7 +74,7 @@ class Search:
         """Settling takes as long as the timers say; what is left of the plateau is judged."""
         risen_s = opened_s + self._profile.load.ramp_ns / NS_PER_S
         length_s = plateau_ns(self._profile) / NS_PER_S
-        settle_s = min(settle_ns(self._profile) / NS_PER_S, length_s * (1 - _JUDGED_LEAST_SHARE))
+        settle_s = settled_ns(self._profile) / NS_PER_S
         return Span(level, opened_s, self._on_grid(risen_s + settle_s), self._on_grid(risen_s + length_s))
 
     async def _hold(self, span: Span) -> Plateau:
