@@ -17,7 +17,7 @@ KINDS += [distribution(["1s", "2s", "30s"])]
 @pytest.mark.parametrize("lengths", KINDS)
 def test_all_lengths_are_those_of_the_exact_draw(lengths: Distribution) -> None:
     exact = np.sort(draw_ns(lengths, UNIFORM)) / S
-    assert np.sort(Quantiles(lengths).any_s(UNIFORM)) == pytest.approx(exact, rel=1e-5)
+    assert np.sort(Quantiles(lengths).any_s(UNIFORM)) == pytest.approx(exact, rel=1e-4)
 
 
 @pytest.mark.parametrize("lengths", KINDS)

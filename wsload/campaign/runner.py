@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from wsload.analysis.campaign import CAPACITY_FACTS
+from wsload.analysis.campaign import CAPACITY_FACTS, search_facts
 from wsload.analysis.folder import RunFolder
 from wsload.campaign.grid import Campaign, Cell
 from wsload.errors import ExitCode, FolderError, InterruptedRunError, RecordingError, WsloadError
@@ -164,6 +164,7 @@ def _row(cell: Cell, summary: Summary | None, axes: Sequence[str]) -> dict[str, 
         "peak_slots": summary.haproxy.get("peak_slots", 0),
         "slo": summary.verdict.slo,
         "validity": summary.verdict.validity,
+        **search_facts(summary.capacity),
     }
 
 
