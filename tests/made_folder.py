@@ -48,6 +48,7 @@ CAPACITY_COLUMNS = (
     "validity",
     "run",
 )
+"""Those of a cell that does not search."""
 
 
 def make_folder(path: Path, **choices: Any) -> Path:

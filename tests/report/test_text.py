@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from tests.made_folder import Ends, make_campaign, make_folder
+from tests.made_search import make_search_campaign
 from wsload.analysis.compare import compare
 from wsload.analysis.folder import RunFolder, read_capacity
 from wsload.analysis.summary import encode_summary, summarise
@@ -210,3 +211,13 @@ def test_the_live_block_leaves_out_what_is_not_known() -> None:
     assert isinstance(console.file, StringIO)
     text = console.file.getvalue()
     assert not [word for word in ("HAProxy", "p99", "lag", "None", "all") if word in text]
+
+
+def test_the_table_of_a_search_shows_what_it_found_and_not_what_was_held(tmp_path: Path) -> None:
+    rows = read_capacity(make_search_campaign(tmp_path, tunnels=["500ms", "8s"]))
+    heading, cut, kept = campaign_table(rows, width=200).splitlines()
+    assert heading.split("  ")[0] == "tunnel"
+    assert "held" not in heading
+    assert "at limit" in heading
+    assert cut.split()[:5] == ["500ms", "valid", "0", "0", "1150"]
+    assert "maxconn" in kept

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from wsload.analysis.folder import RunFolder, read_capacity
+from wsload.analysis.knee import plateau_at_limit
 from wsload.errors import FolderError
 from wsload.record import layout
+from wsload.record.layout import CapacityResult
 from wsload.record.outcome import Cause
 from wsload.units import NS_PER_S, UnitError, parse_count, parse_duration_ns
 
@@ -24,9 +26,17 @@ CAPACITY_FACTS = (
     "peak_slots",
     "slo",
     "validity",
+    "capacity",
+    "level",
+    "first_failed",
+    "limit",
+    "live_at_limit",
+    "cuts_per_hour",
+    "ghosts",
     "run",
 )
-"""The columns of ``capacity.csv`` after the axes."""
+"""The columns of ``capacity.csv`` after the axes. From ``capacity`` to ``ghosts`` they are of a search, and empty
+where a cell does not search; the last three at the highest level where nothing but cuts broke the SLO."""
 ROLE_NAMES = {"driver": "driver", "haproxy": "HAProxy", "backend": "backend"}
 _NO_AXIS = {*CAPACITY_FACTS, "repeat"}
 
@@ -56,6 +66,8 @@ class CellResult:
     """Cohort -> cause -> count."""
     metrics: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
     """Metric -> cohort -> statistics in ms."""
+    capacity: CapacityResult | None = None
+    """What its search came to; None where it does not search."""
 
 
 @dataclass(frozen=True)
@@ -171,9 +183,26 @@ def cell_results(campaign_folder: Path) -> list[CellResult]:
                 hold_s=info.hold_s,
                 disconnects=summary.disconnects,
                 metrics=summary.metrics,
+                capacity=summary.capacity,
             )
         )
     return cells
+
+
+def search_facts(found: CapacityResult | None) -> dict[str, object]:
+    """The columns of ``capacity.csv`` that are of a search."""
+    if found is None:
+        return {}
+    at_limit = plateau_at_limit(found.plateaus)
+    return {
+        "capacity": round(found.capacity),
+        "level": found.level,
+        "first_failed": "" if found.first_failed is None else found.first_failed,
+        "limit": found.limit,
+        "live_at_limit": round(found.live_at_limit),
+        "cuts_per_hour": round(at_limit.cuts_per_hour) if at_limit is not None else "",
+        "ghosts": round(at_limit.ghosts) if at_limit is not None else "",
+    }
 
 
 def host_words(environment: Mapping[str, Any]) -> str:

@@ -37,8 +37,7 @@ def knee_of(plateaus: Sequence[Plateau]) -> CapacityResult:
     level = passed.level if passed is not None else 0
     above = [each for each in plateaus if not each.passed and each.level > level]
     failed = min(above, key=lambda each: each.level, default=None)
-    held = [each for each in plateaus if outcome_of(each) is not Outcome.FAILED]
-    at_limit = max(held, key=lambda each: each.level, default=None)
+    at_limit = plateau_at_limit(plateaus)
     return CapacityResult(
         capacity=passed.live if passed is not None else 0.0,
         level=level,
@@ -48,6 +47,12 @@ def knee_of(plateaus: Sequence[Plateau]) -> CapacityResult:
         live_at_limit=at_limit.live if at_limit is not None else 0.0,
         plateaus=list(plateaus),
     )
+
+
+def plateau_at_limit(plateaus: Sequence[Plateau]) -> Plateau | None:
+    """The highest level where nothing broke the SLO but cuts by a timer; None: there is no such level."""
+    held = [each for each in plateaus if outcome_of(each) is not Outcome.FAILED]
+    return max(held, key=lambda each: each.level, default=None)
 
 
 def knee_rows(result: CapacityResult) -> list[SloRow]:

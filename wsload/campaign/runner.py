@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from wsload.analysis.campaign import CAPACITY_FACTS
+from wsload.analysis.campaign import CAPACITY_FACTS, search_facts
 from wsload.analysis.folder import RunFolder
 from wsload.campaign.batches import Batch, at_once, one_by_one
 from wsload.campaign.grid import Campaign, Cell
@@ -178,6 +178,7 @@ def _row(cell: Cell, summary: Summary | None, axes: Sequence[str]) -> dict[str, 
         "peak_slots": summary.haproxy.get("peak_slots", 0),
         "slo": summary.verdict.slo,
         "validity": summary.verdict.validity,
+        **search_facts(summary.capacity),
     }
 
 

@@ -107,6 +107,11 @@ def plateau_words(profile: Profile) -> str:
     )
 
 
+def settled_ns(profile: Profile) -> int:
+    """From a level's last opening until it is judged."""
+    return plateau_ns(profile) - judge_ns(profile)
+
+
 def most_levels(capacity: Capacity) -> int:
     """Levels that a search tries at the most."""
     span = capacity.most - capacity.least

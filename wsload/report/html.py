@@ -17,7 +17,7 @@ from wsload.record.layout import PLOTS, REPORT, Summary
 from wsload.record.outcome import Validity, Verdict
 from wsload.report import wording
 from wsload.report.capacity_wording import capacity_rows
-from wsload.report.text import WORDS, axis_name, fact_heading, fact_text
+from wsload.report.text import WORDS, axis_name, fact_heading, fact_text, table_columns
 from wsload.units import NS_PER_MS, format_duration
 
 VERDICT_CLASSES: Mapping[str, str] = {Verdict.PASSED: "good", Verdict.FAILED: "bad", Verdict.NONE: "quiet"}
@@ -91,7 +91,7 @@ def write_campaign_html(folder: Path, title: str) -> Path:
         RecordingError: it cannot be written.
     """
     rows = read_capacity(folder)
-    names = list(rows[0]) if rows else []
+    names = table_columns(rows)
     page = _templates().get_template("campaign.html")
     return _write(
         folder,

@@ -41,11 +41,20 @@ FACT_HEADINGS = {
     "peak_slots": "slots",
     "slo": "SLO",
     "validity": "validity",
+    "capacity": "capacity",
+    "level": "offered",
+    "first_failed": "failed at",
+    "limit": "limit",
+    "live_at_limit": "at limit",
+    "cuts_per_hour": "cuts/h",
+    "ghosts": "ghosts",
     "run": "run",
 }
 """Columns of ``capacity.csv`` that are no axes, and their headings."""
-WORDS = frozenset({"slo", "validity", "run"})
+WORDS = frozenset({"slo", "validity", "limit", "run"})
 """Those of them that are no numbers."""
+_OF_PLAIN_CELLS = ("planned", "opened", "held", "held_share", "disconnect_unexpected", "peak_slots")
+_OF_SEARCHES = ("capacity", "level", "first_failed", "limit", "live_at_limit", "cuts_per_hour", "ghosts")
 
 
 def final_text(summary: Summary, folder_path: Path, color: bool = False, width: int = 100) -> str:
@@ -89,13 +98,21 @@ def campaign_table(rows: Sequence[Mapping[str, str]], color: bool = False, width
         return "no cell has run\n"
     gap = 2 if width >= WIDE else 1
     table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="dim")
-    for name in rows[0]:
+    names = table_columns(rows)
+    for name in names:
         right = name not in WORDS
-        heading = fact_heading(name) or axis_name(name, list(rows[0]))
+        heading = fact_heading(name) or axis_name(name, names)
         table.add_column(heading, justify="right" if right else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(_fact(name, value) for name, value in row.items()))
+        table.add_row(*(_fact(name, row[name]) for name in names))
     return render([table], color, width)
+
+
+def table_columns(rows: Sequence[Mapping[str, str]]) -> list[str]:
+    """The columns of ``capacity.csv`` that say something of cells that search, or of cells that hold."""
+    searched = any(row.get("capacity") for row in rows)
+    left_out = _OF_PLAIN_CELLS if searched else _OF_SEARCHES
+    return [name for name in (rows[0] if rows else ()) if name not in left_out]
 
 
 def comparison_text(comparison: Comparison, color: bool = False, width: int = 100) -> str:

@@ -13,7 +13,7 @@ from wsload.driver.messages import Offer
 from wsload.engine.base import Engine
 from wsload.plan.knee import KneeFinder
 from wsload.profile.model import Profile
-from wsload.profile.plateaus import judge_ns, plateau_ns, recovery_ns
+from wsload.profile.plateaus import judge_ns, recovery_ns, settled_ns
 from wsload.record.layout import Plateau
 from wsload.run.collector import ClosedInterval
 from wsload.run.journal import Journal
@@ -81,7 +81,7 @@ class Search:
     def _span(self, level: int, opened_s: float) -> Span:
         """From the offer to the end of the plateau, whose last part is judged."""
         risen_s = opened_s + self._profile.load.ramp_ns / NS_PER_S
-        judged_s = self._on_grid(risen_s + (plateau_ns(self._profile) - judge_ns(self._profile)) / NS_PER_S)
+        judged_s = self._on_grid(risen_s + settled_ns(self._profile) / NS_PER_S)
         return Span(level, opened_s, judged_s, judged_s + self._on_grid(judge_ns(self._profile) / NS_PER_S))
 
     async def _hold(self, span: Span) -> Plateau:
