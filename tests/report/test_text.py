@@ -15,7 +15,7 @@ from wsload.analysis.folder import RunFolder, read_capacity
 from wsload.analysis.summary import encode_summary, summarise
 from wsload.profile.load import load_profile
 from wsload.record import layout
-from wsload.record.layout import SloRow, Summary
+from wsload.record.layout import SloRow, SlotLedger, Summary
 from wsload.record.outcome import Cause, Phase
 from wsload.report import wording
 from wsload.report.live import CohortProgress, HaproxyProgress, Progress, live_block
@@ -221,3 +221,24 @@ def test_the_table_of_a_search_shows_what_it_found_and_not_what_was_held(tmp_pat
     assert "at limit" in heading
     assert cut.split()[:5] == ["500ms", "valid", "0", "0", "1150"]
     assert "maxconn" in kept
+
+
+def test_the_slots_are_accounted_for_in_one_line(rough: Summary) -> None:
+    assert "slots..." not in final_text(rough, Path("x"))
+    rough.slot_ledger = SlotLedger(
+        samples=10,
+        slots=500,
+        live=460,
+        ghosts=38,
+        half_open=0,
+        half_closed=0,
+        peak_ghosts=45,
+        unexplained_share=0.004,
+        unexplained_most=3,
+    )
+    (row,) = wording.ledger_rows(rough)
+    assert dict(row.cells) == {"in use": "500", "live": "460", "ghosts": "38", "unexplained": "0.4%"}
+    assert not row.grave
+    rough.slot_ledger.unexplained_share = 0.006
+    assert wording.ledger_rows(rough)[0].grave
+    assert "slots..." in final_text(rough, Path("x"))

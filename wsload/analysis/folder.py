@@ -80,6 +80,21 @@ class FailureRow(msgspec.Struct, frozen=True, kw_only=True):
     evidence: str = ""
 
 
+class LedgerRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of ``slot-ledger.csv`` (units and parts: LEDGER_COLUMNS)."""
+
+    t_s: float
+    phase: Phase
+    live: int
+    unaware: int
+    half_closed: int
+    opening: int
+    ghosts: int
+    half_open: int
+    slots: int
+    unexplained: int
+
+
 class HaproxySample(TypedDict):
     """One row of ``haproxy-stats.csv``: one HAProxy process at one moment (units: HAPROXY_STATS_COLUMNS)."""
 
@@ -116,6 +131,7 @@ _TEXT_COLUMNS = {
     "reason",
     "confidence",
     "version",
+    "phase",
 }
 
 
@@ -184,6 +200,10 @@ class RunFolder:
     def haproxy_stats(self) -> list[HaproxySample]:
         """``haproxy-stats.csv``, whole."""
         return list(self.iter_haproxy_stats())
+
+    def iter_ledger(self) -> Iterator[LedgerRow]:
+        """``slot-ledger.csv``, one row at a time; nothing where there was no HAProxy to sample."""
+        return self._csv_rows(layout.LEDGER, lambda row: msgspec.convert(row, LedgerRow, strict=False))
 
     def environment(self) -> dict[str, Any]:
         """``environment.json``; empty where the run did not get as far."""

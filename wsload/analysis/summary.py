@@ -8,6 +8,7 @@ import msgspec
 from wsload.analysis.expect import judge_expectations
 from wsload.analysis.folder import Merged, RunFolder, add_interval
 from wsload.analysis.knee import knee_rows, read_knee
+from wsload.analysis.ledger import summarise_ledger
 from wsload.analysis.slo import Counts, counter_of, histogram_of, judge, verdict_of
 from wsload.analysis.validity import Observed, judge_validity
 from wsload.profile.model import HISTOGRAM_METRICS, Match, Profile, Traffic
@@ -223,6 +224,7 @@ def summarise(folder: RunFolder, profile: Profile) -> Summary:
         settings=info.settings,
         findings=attribution.findings if attribution else [],
         capacity=capacity,
+        slot_ledger=summarise_ledger(folder.iter_ledger()),
         handshake_causes=attribution.handshake_causes if attribution else {},
         evidence=attribution.completeness if attribution else None,
         hold={"seconds": round(totals.hold_s, 3), "counters": hold_counters},

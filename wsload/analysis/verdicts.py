@@ -16,8 +16,9 @@ import numpy as np
 from wsload.analysis import clusters, handshakes
 from wsload.analysis.attribution import attribute
 from wsload.analysis.evidence import ECONNRESET_ERR, BackendEnd, Evidence, HaproxyEnd
-from wsload.analysis.folder import DisconnectRow, FailureRow, RunFolder
+from wsload.analysis.folder import DisconnectRow, FailureRow, LedgerRow, RunFolder
 from wsload.analysis.join import Joiner, index_backend, index_log, read_backend_log
+from wsload.analysis.ledger import Occupancy, ledger
 from wsload.analysis.log_formats import LogFile, LogRecord, read_log
 from wsload.analysis.sources import LogFit, fit_of, fits
 from wsload.record import layout
@@ -39,7 +40,7 @@ _CLOCKS_AGREE_S = 0.02
 
 
 class RunVerdicts:
-    """Go through :meth:`disconnects`, then :meth:`failures`; then :meth:`attribution` is complete."""
+    """Go through :meth:`disconnects`, then :meth:`failures`; then all others are complete."""
 
     def __init__(
         self,
@@ -69,6 +70,7 @@ class RunVerdicts:
         self._joiner = Joiner(index, backend, info.started_unix_s + log_ahead_s, monotonic_s)
         self._log_lines = index.size if index is not None else 0
         self._backend_records = backend.size
+        self._occupancy = Occupancy(info.started_unix_s + log_ahead_s, self._timers_ms)
         self._ended = 0
         self._actions = folder.actions()
         self._haproxy_ends_s = [
@@ -99,6 +101,7 @@ class RunVerdicts:
             cause, confidence, words = handshakes.attribute_failure(
                 row, record, full, self._folder.info.started_unix_s
             )
+            self._occupancy.add_failure(row, record)
             self._ended += record is not None
             self._handshake_causes[cause] += 1
             yield _as_written(row) | {"cause": cause, "confidence": confidence, "evidence": words}
@@ -121,6 +124,18 @@ class RunVerdicts:
             handshake_causes=dict(sorted(self._handshake_causes.items())),
         )
 
+    def ledger(self) -> Iterator[LedgerRow]:
+        """Rows of ``slot-ledger.csv``; none where no HAProxy was sampled."""
+        folder, counts = self._folder, self._completeness()
+        return ledger(
+            folder.haproxy_stats(),
+            folder.intervals(),
+            self._occupancy,
+            folder.info,
+            folder.hold_end_s(),
+            log_is_whole=self._log_file is not None and not counts.dropped and not counts.unread,
+        )
+
     def log_fit(self) -> LogFit | None:
         """How the log fitted the run, complete with :meth:`attribution`; None without a log."""
         if self._log_file is None or self._joiner.log is None:
@@ -134,6 +149,7 @@ class RunVerdicts:
         # the latest of its address is the one.
         began_s = max(opened_s - _MAX_HANDSHAKE_S, -1.0)
         record, line = self._joiner.find(row.local_ip, row.local_port or 0, began_s, opened_s)
+        self._occupancy.add_end(row, record)
         self._ended += bool(row.local_port)
         disconnect = _disconnect(row)
         if record is not None and row.plan is PlanAct.CLOSE and self._ended_before(record, row):

@@ -76,6 +76,7 @@ def write_views(folder: Path, summary: "Summary") -> None:
     from wsload.analysis.folder import RunFolder
     from wsload.report.diagnosis_plots import write_diagnosis_plots
     from wsload.report.html import write_html
+    from wsload.report.ledger_plots import write_ledger_plots
     from wsload.report.plots import write_plots
     from wsload.report.survival_plots import write_survival_plots
 
@@ -83,6 +84,7 @@ def write_views(folder: Path, summary: "Summary") -> None:
     try:
         write_plots(run_folder)
         write_survival_plots(run_folder)
+        write_ledger_plots(run_folder)
         write_diagnosis_plots(run_folder, diagnose(run_folder))
         write_html(run_folder, summary)
     except OSError as error:

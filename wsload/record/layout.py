@@ -25,6 +25,7 @@ HAPROXY_LOG = "haproxy-log.jsonl"
 BACKEND_LOG = "backend-log.jsonl"
 ATTRIBUTION = "attribution.json"
 HAPROXY_STATS = "haproxy-stats.csv"
+LEDGER = "slot-ledger.csv"
 ACTIONS = "actions.jsonl"
 SUMMARY = "summary.json"
 PLOTS = "plots"
@@ -97,6 +98,24 @@ HAPROXY_STATS_COLUMNS = (
 """``curr_conns`` and ``cum_conns`` are the process's, ``slots`` and ``maxconn`` the WebSocket frontend's,
 ``queue`` the servers'; ``cpu_s`` counts since the process started, as ``pool_failed`` does allocations that
 were refused to it."""
+
+
+LEDGER_COLUMNS = (
+    "t_s",
+    "phase",
+    "live",
+    "unaware",
+    "half_closed",
+    "opening",
+    "ghosts",
+    "half_open",
+    "slots",
+    "unexplained",
+)
+"""Who held HAProxy's slots at a sample of its. ``live`` are open tunnels as the clients know them, among them
+those ``half_closed`` (the client has shut its write side) and ``unaware`` (HAProxy has ended it, and the
+client has not heard). ``opening``: accepted, no 101 yet. ``half_open``: the client has ended it, HAProxy has
+not. ``unexplained`` = slots - (live - unaware + opening + ghosts + half_open)."""
 
 
 class CohortLine(msgspec.Struct):
@@ -300,6 +319,23 @@ class CapacityResult(msgspec.Struct, kw_only=True):
     """How long each level was held, and why, in words."""
 
 
+class SlotLedger(msgspec.Struct):
+    """``slot_ledger`` of ``summary.json``: who held HAProxy's slots. Figures are those of the hold's last
+    sample, unless they say otherwise; the parts are those of :data:`LEDGER_COLUMNS`."""
+
+    samples: int
+    slots: int
+    live: int
+    ghosts: int
+    half_open: int
+    half_closed: int
+    peak_ghosts: int
+    unexplained_share: float
+    """Of the slots in use: absolute differences, over all samples of the hold."""
+    unexplained_most: int
+    """The largest difference, in slots."""
+
+
 class Completeness(msgspec.Struct):
     """How whole the evidence is: what ended, what was logged of it, and what found its counterpart."""
 
@@ -356,5 +392,7 @@ class Summary(msgspec.Struct):
     evidence: Completeness | None = None
     capacity: CapacityResult | None = None
     """None where the profile does not search for it."""
+    slot_ledger: SlotLedger | None = None
+    """None where no HAProxy was sampled in the hold."""
     hold: dict[str, Any] = {}
     """The hold alone: ``seconds`` measured, and ``counters`` as above (``received`` there are its echoes)."""

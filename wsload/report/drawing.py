@@ -229,14 +229,19 @@ def draw_tunnels(axes: Axes, cohorts: Sequence[Line], slots: Line | None, maxcon
             label="HAProxy slots in use",
         )
     highest = max(float(np.nanmax(total)), float(np.nanmax(slots.y)) if slots and len(slots.y) else 0.0, 1.0)
+    draw_limit(axes, highest, maxconn)
+    count_axis(axes)
+    legend_beside(axes)
+
+
+def draw_limit(axes: Axes, highest: float, maxconn: int) -> None:
+    """The y axis from 0 to what is ``highest`` in it, and maxconn as a line (0: none; far above: named)."""
     axes.set_ylim(0, highest * 1.08)
     if 0 < maxconn <= highest * 3:
         axes.axhline(maxconn, color=INK, linewidth=1.2, linestyle=LIMIT_DASH, label=f"maxconn {maxconn:,}")
         axes.set_ylim(0, max(highest, maxconn) * 1.08)
     elif maxconn:
         axes.plot([], [], linestyle="", label=f"maxconn {maxconn:,}: above the plot")
-    count_axis(axes)
-    legend_beside(axes)
 
 
 def draw_lines(axes: Axes, lines: Sequence[Line], *, y_label: str, empty: str, steps: bool = False) -> None:

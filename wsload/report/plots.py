@@ -143,7 +143,7 @@ def _latency_over_time(folder: RunFolder, data: RunData, caption: Caption) -> Fi
     keys = [(metric, cohort) for cohort in info.cohorts for metric in OVER_TIME_METRICS]
     keys = [key for key in keys if data.bins.get(key)]
     heights = [1.85 if len(keys) > 1 else 3.6] * max(1, len(keys[:_MOST_BANDS]))
-    figure, panels = _time_figure("Latency over time", caption, heights, folder)
+    figure, panels = time_figure("Latency over time", caption, heights, folder)
     for axes, (metric, cohort) in zip(panels, keys, strict=False):
         t_s = np.array([time for time, _ in data.bins[metric, cohort]])
         values = np.array([figures for _, figures in data.bins[metric, cohort]])
@@ -156,13 +156,13 @@ def _latency_over_time(folder: RunFolder, data: RunData, caption: Caption) -> Fi
         say(panels[0], "no latency was measured in this run")
     if len(keys) > _MOST_BANDS:
         note(panels[-1], f"{len(keys) - _MOST_BANDS} more cohorts are not drawn")
-    _time_frame(panels, folder, data)
+    time_frame(panels, folder, data)
     return figure
 
 
 def _tunnels_over_time(folder: RunFolder, data: RunData, caption: Caption) -> Figure:
     info, looks = folder.info, _looks(folder.info)
-    figure, (axes,) = _time_figure("Open tunnels over time", caption, (4.0,), folder)
+    figure, (axes,) = time_figure("Open tunnels over time", caption, (4.0,), folder)
     t_s = np.array([0.0, *data.t_s])
     lines = [Line(cohort, looks[cohort], t_s, np.array([0.0, *data.open[cohort]])) for cohort in info.cohorts]
     slot_line = None
@@ -171,7 +171,7 @@ def _tunnels_over_time(folder: RunFolder, data: RunData, caption: Caption) -> Fi
         levels = [float(sum(by_time.get(time, 0) for by_time in data.slots.values())) for time in times]
         slot_line = Line("slots", Look(BLACK, "-", "o", ""), np.array(times), np.array(levels))
     draw_tunnels(axes, lines if data.t_s else [], slot_line, info.maxconn)
-    _time_frame([axes], folder, data)
+    time_frame([axes], folder, data)
     return figure
 
 
@@ -244,7 +244,7 @@ def _disconnects(folder: RunFolder, caption: Caption) -> Figure:
 
 
 def _resources(folder: RunFolder, data: RunData, caption: Caption) -> Figure:
-    figure, (cpu_axes, rss_axes) = _time_figure("Resources", caption, (2.5, 2.1), folder)
+    figure, (cpu_axes, rss_axes) = time_figure("Resources", caption, (2.5, 2.1), folder)
     cpu, rss = [], []
     t_s = np.array(data.t_s)
     for number, role in enumerate(ROLE_NAMES):
@@ -259,7 +259,7 @@ def _resources(folder: RunFolder, data: RunData, caption: Caption) -> Figure:
     empty = "no process was measured in this run"
     draw_lines(cpu_axes, cpu, y_label="CPU (% of one core)", empty=empty)
     draw_lines(rss_axes, rss, y_label="resident memory (MiB)", empty=empty)
-    _time_frame([cpu_axes, rss_axes], folder, data)
+    time_frame([cpu_axes, rss_axes], folder, data)
     return figure
 
 
@@ -278,7 +278,7 @@ def _events(folder: RunFolder) -> list[ActionLine]:
     return [action for action in folder.actions() if action.t_s > 0 and action.action not in _NO_EVENTS]
 
 
-def _time_figure(
+def time_figure(
     title: str, caption: Caption, heights_in: Sequence[float], folder: RunFolder
 ) -> tuple[Figure, list[Axes]]:
     """Panels over time, with room for the phases and the actions."""
@@ -286,7 +286,7 @@ def _time_figure(
     return new_figure(title, caption, panel_heights_in=heights_in, mark_rows=rows)
 
 
-def _time_frame(panels: Sequence[Axes], folder: RunFolder, data: RunData) -> None:
+def time_frame(panels: Sequence[Axes], folder: RunFolder, data: RunData) -> None:
     """Phases, what the tool did, and the time axis."""
     spans = phase_spans(data.t_s, data.phases, folder.info)
     draw_phases(panels, spans)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from wsload.analysis.ledger import STEADY_SHARE
 from wsload.analysis.slo import OVER_TUNNELS
 from wsload.analysis.summary import ALL, PERCENTILES
 from wsload.profile.model import HISTOGRAM_METRICS
@@ -135,6 +136,22 @@ def tunnel_rows(summary: Summary) -> list[Row]:
         )
         rows.append(Row(f"tunnels{{{cohort}}}", cells, grave=held < planned))
     return rows
+
+
+def ledger_rows(summary: Summary) -> list[Row]:
+    """Who holds HAProxy's slots at the end of the hold, and how well that is known."""
+    found = summary.slot_ledger
+    if found is None:
+        return []
+    cells = [
+        ("in use", format_count(found.slots)),
+        ("live", format_count(found.live)),
+        ("ghosts", format_count(found.ghosts)),
+    ]
+    if found.half_open:
+        cells.append(("half-open", format_count(found.half_open)))
+    cells.append(("unexplained", format_share(found.unexplained_share)))
+    return [Row("slots", tuple(cells), grave=found.unexplained_share > STEADY_SHARE)]
 
 
 def failure_rows(summary: Summary) -> list[Row]:

@@ -5,6 +5,8 @@ import gc
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import msgspec
+
 from wsload.analysis.folder import RunFolder
 from wsload.analysis.sources import EVIDENCE, Given, Sources, read_sources
 from wsload.analysis.verdicts import RunVerdicts, on_the_path
@@ -51,6 +53,9 @@ def _write(folder: RunFolder, given: Given) -> Attribution:
     if any(found.values()):
         moved = (on_the_path(row, found) for row in folder.iter_disconnects())
         writer.replace_rows(layout.DISCONNECTS, layout.DISCONNECT_COLUMNS, moved)
+    if (folder.path / layout.HAPROXY_STATS).is_file():
+        rows = map(msgspec.structs.asdict, verdicts.ledger())
+        writer.replace_rows(layout.LEDGER, layout.LEDGER_COLUMNS, rows)
     attribution = verdicts.attribution()
     writer.write_json(EVIDENCE, Sources(given=given, log=verdicts.log_fit()))
     writer.write_json(layout.ATTRIBUTION, attribution)
