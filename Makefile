@@ -4,6 +4,8 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Debian's users have no sbin on their PATH, and HAProxy lives there.
+export PATH := $(PATH):/usr/local/sbin:/usr/sbin
 
 .PHONY: run test lint bench clean haproxy
 
@@ -20,10 +22,10 @@ lint: $(STAMP)
 	$(BIN)/lint-imports
 
 bench: $(STAMP) haproxy  ## what the driver costs beside HAProxy, JSON on stdout
-	$(BIN)/python benchmarks/driver_cost.py
+	@$(BIN)/python benchmarks/driver_cost.py
 
 haproxy:
-	@PATH="$$PATH:/usr/sbin:/usr/local/sbin" .ci/install-packages haproxy:haproxy
+	@.ci/install-packages haproxy:haproxy
 
 $(STAMP): pyproject.toml
 	@.ci/install-packages venv-of:$(PYTHON)

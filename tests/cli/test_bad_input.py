@@ -116,6 +116,16 @@ def test_a_campaign_is_no_profile(capsys: pytest.CaptureFixture[str]) -> None:
     assert_refused(capsys, ["run", "quickstart"], "belongs to a campaign", "wsload campaign")
 
 
+def test_what_all_cells_of_a_campaign_meet_is_told_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--set", "haproxy.binary=nonesuch", "--out", str(tmp_path / "campaign"), "--no-plots"]
+    said = invoke(capsys, "campaign", "quickstart", *options)
+    assert said.code != ExitCode.PASSED
+    (line,) = said.err.splitlines()
+    assert line.startswith('wsload: tunnel=1s and 4 more: haproxy.binary: no program "nonesuch" found; type ')
+
+
 @pytest.mark.parametrize("place", ["file", "file/below", "full"])
 def test_a_folder_that_cannot_be_used_is_one_line(
     place: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

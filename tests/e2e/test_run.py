@@ -246,7 +246,10 @@ def test_the_folder_holds_what_the_design_lists(ended: Ended, capsys: pytest.Cap
     assert len(rows) >= 4
     logged = (ended.folder / layout.HAPROXY_LOG).read_text().splitlines()
     assert sum("raw" not in json.loads(line) for line in logged) == 120
-    assert json.loads((ended.folder / layout.ENVIRONMENT).read_text())["haproxy"]
+    environment = json.loads((ended.folder / layout.ENVIRONMENT).read_text())
+    assert environment["haproxy"]
+    assert environment["haproxy_timers_ms"] == ended.summary.haproxy["timers_ms"]
+    assert environment["shares_host"] == ["driver", "haproxy", "backend"]
     # The views are made from the folder alone, wherever it is.
     moved = ended.folder.rename(ended.folder.with_name("moved"))
     before = (moved / layout.SUMMARY).read_bytes()

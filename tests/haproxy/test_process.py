@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from wsload.errors import HaproxyError
+from wsload.haproxy import process
 from wsload.haproxy.process import alerts, check_config, find_binary, free_ports, version
 
 REJECTED = """\
@@ -36,6 +37,15 @@ def test_without_alerts_the_last_words_are_shown() -> None:
 def test_a_missing_binary_is_refused_with_what_to_install() -> None:
     with pytest.raises(HaproxyError, match=r"apt-get install haproxy.*--set target\.via=direct"):
         find_binary("no-such-haproxy")
+
+
+def test_a_binary_is_found_where_packages_put_it_though_a_users_path_leaves_that_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setattr(process, "ADMIN_PATH", str(tmp_path))
+    path = program(tmp_path, "exit 0")
+    assert find_binary(Path(path).name) == path
 
 
 def test_a_program_that_is_no_haproxy_is_refused(tmp_path: Path) -> None:

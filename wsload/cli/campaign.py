@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from wsload.cli import options
 
 if TYPE_CHECKING:
     from wsload.campaign.grid import Cell
+    from wsload.campaign.runner import Failure
     from wsload.cli.live import LiveView
     from wsload.errors import WsloadError
     from wsload.run.session import RunResult
@@ -46,14 +47,25 @@ def command(
         show, tell = (live.show, _teller(live)) if live else (None, None)
         note = None if quiet else (live.say if live else _say)
         result = asyncio.run(run_campaign(campaign, planned, out, show, tell, note))
-    for failure in result.failures:
-        click.echo(f"wsload: {failure.cell.folder}: {failure.error}", err=True)
+    for line in _failure_lines(result.failures):
+        click.echo(line, err=True)
     views.show_campaign(result.folder, as_json=as_json, quiet=quiet, plots=plots)
     sys.exit(result.exit_code)
 
 
 def _say(line: str) -> None:
     click.echo(line, err=True)
+
+
+def _failure_lines(failures: "Sequence[Failure]") -> list[str]:
+    """A line for each error, with the cells that met it: one that all cells meet is told once."""
+    cells: dict[str, list[str]] = {}
+    for failure in failures:
+        cells.setdefault(failure.error, []).append(failure.cell.folder)
+    return [
+        f"wsload: {first}{f' and {len(others)} more' if others else ''}: {error}"
+        for error, (first, *others) in cells.items()
+    ]
 
 
 def _teller(live: "LiveView") -> "Callable[[Cell, RunResult | WsloadError], None]":

@@ -20,6 +20,9 @@ from wsload.haproxy.stats import StatsClient, parse_version
 from wsload.profile.model import Haproxy
 from wsload.record.layout import HAPROXY_CFG
 
+ADMIN_PATH = "/usr/local/sbin:/usr/sbin"
+"""Where packages put HAProxy, and what a user's PATH on Debian leaves out."""
+
 _LISTEN_IP = "127.0.0.1"
 _RUN_TIMEOUT_S = 20.0
 _START_TIMEOUT_S = 15.0
@@ -38,7 +41,7 @@ _REMEDIES = (
 
 def find_binary(name: str) -> str:
     """The path of ``haproxy.binary``, a name on PATH or a path. Raises HaproxyError with what to install."""
-    path = shutil.which(name)
+    path = shutil.which(name) or shutil.which(name, path=ADMIN_PATH)
     if path is None:
         raise HaproxyError(
             f'haproxy.binary: no program "{name}" found; type "sudo apt-get install haproxy", '

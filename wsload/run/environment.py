@@ -4,6 +4,7 @@ import importlib.metadata
 import os
 import platform
 import resource
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,11 @@ _SYSCTLS = (
 )
 
 
-def describe_environment(haproxy_version: str, via: str) -> dict[str, Any]:
-    """Versions, kernel, limits, and which parts of the run share this host's cores."""
+def describe_environment(haproxy_version: str, timers_ms: Mapping[str, int], via: str) -> dict[str, Any]:
+    """Versions, kernel, limits, HAProxy's timers in force, and which parts of the run share this host's cores.
+
+    ``timers_ms`` by HAProxy's own names; empty where there is no managed HAProxy.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     memory = psutil.virtual_memory()
     shared = {"haproxy": ["driver", "haproxy", "backend"], "direct": ["driver", "backend"], "url": ["driver"]}
@@ -33,6 +37,7 @@ def describe_environment(haproxy_version: str, via: str) -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
         "haproxy": haproxy_version,
+        "haproxy_timers_ms": dict(timers_ms),
         "kernel": platform.release(),
         "machine": platform.machine(),
         "cores": len(os.sched_getaffinity(0)),

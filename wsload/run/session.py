@@ -243,7 +243,7 @@ class _Session:
             beside=list(self._beside),
         )
         self._folder.write_json(layout.PLAN, info)
-        environment = describe_environment(system.haproxy_version, profile.target.via)
+        environment = describe_environment(system.haproxy_version, system.timers_ms, profile.target.via)
         self._folder.write_json(layout.ENVIRONMENT, environment)
         self._folder.append_text(layout.LATENCY_LOG, latency_log_header(info.started_unix_s))
         self._folder.append_rows(layout.DISCONNECTS, layout.DISCONNECT_COLUMNS, [])
