@@ -125,11 +125,9 @@ class RunVerdicts:
         began_s = max(opened_s - _MAX_HANDSHAKE_S, -1.0)
         record, line = self._joiner.find(row.local_ip, row.local_port or 0, began_s, opened_s)
         self._ended += bool(row.local_port)
-        disconnect = _disconnect(row)
-        if record is not None and row.plan is PlanAct.CLOSE and self._ended_before(record, row):
-            disconnect = msgspec.structs.replace(disconnect, plan=PlanAct.STALL)
+        plan = self._plan_before_the_end(row, record, line) if row.plan is PlanAct.CLOSE else row.plan
         return Evidence(
-            disconnect=disconnect,
+            disconnect=_disconnect(row, plan),
             timers_ms=self._timers_ms,
             log=_haproxy_end(record) if record is not None else None,
             backend=_backend_end(line) if line is not None else None,
@@ -137,11 +135,22 @@ class RunVerdicts:
             haproxy_ended=any(abs(row.t_s - end_s) <= _PROCESS_END_S for end_s in self._haproxy_ends_s),
         )
 
-    def _ended_before(self, record: LogRecord, row: DisconnectRow) -> bool:
-        """Whether HAProxy had ended it when the plan closed it: only a client that was not reading can have
-        missed that."""
-        closed_unix_s = self._folder.info.started_unix_s + row.t_s - (row.idle_tx_s or 0.0)
-        return record.end_unix_s < closed_unix_s - _CLOCKS_AGREE_S
+    def _plan_before_the_end(
+        self, row: DisconnectRow, record: LogRecord | None, line: BackendLine | None
+    ) -> PlanAct:
+        """What the plan had done when a tunnel that it closed ended: its close may have come too late."""
+        closed_s = row.t_s - (row.idle_tx_s or 0.0)
+        if record is not None:
+            ended_s = record.end_unix_s - self._folder.info.started_unix_s
+            if (
+                ended_s < closed_s - _CLOCKS_AGREE_S
+            ):  # only a client that was not reading can have missed that
+                return PlanAct.STALL
+        if line is not None and line.ended_by is EndedBy.BACKEND:
+            ended_s = (line.ended_ns - self._folder.info.start_monotonic_ns) / NS_PER_S
+            if ended_s < closed_s:  # they crossed
+                return PlanAct.NOTHING
+        return PlanAct.CLOSE
 
     def _completeness(self) -> Completeness:
         stats = self._folder.haproxy_stats()
@@ -188,7 +197,7 @@ def _as_written(row: DisconnectRow | FailureRow) -> dict[str, Any]:
     return cells
 
 
-def _disconnect(row: DisconnectRow) -> Disconnect:
+def _disconnect(row: DisconnectRow, plan: PlanAct) -> Disconnect:
     return Disconnect(
         t_ns=_ns(row.t_s),
         tunnel=row.tunnel or 0,
@@ -203,7 +212,7 @@ def _disconnect(row: DisconnectRow) -> Disconnect:
         wire=row.wire,
         close_code=row.close_code,
         close_reason=row.close_reason,
-        plan=row.plan,
+        plan=plan,
     )
 
 
