@@ -92,9 +92,28 @@ def test_without_a_log_a_cause_follows_from_wire_idle_time_and_timers(
             CERTAIN,
         ),
         (ended(Wire.FIN), TUNNEL_5S, logged("SD--"), None, Cause.BACKEND_RESET, LIKELY),
+        # A reset right behind data: HAProxy reads the data, then an end that looks clean.
+        (ended(Wire.FIN), TUNNEL_5S, logged("----"), backend("rst"), Cause.BACKEND_RESET, CERTAIN),
+        (
+            ended(Wire.FIN),
+            TUNNEL_5S,
+            logged("----", server_reset=True),
+            None,
+            Cause.BACKEND_RESET,
+            CERTAIN,
+        ),
+        # What the backend saw is not what it did: then a box on the way did it.
+        (ended(Wire.FIN), TUNNEL_5S, logged("SD--"), backend("rst", 0, False), Cause.PEER_RESET, LIKELY),
+        (ended(Wire.FIN), TUNNEL_5S, logged("----"), backend("fin", 0, False), Cause.PEER_FIN, LIKELY),
+        (ended(Wire.FIN), TUNNEL_5S, logged("----", events="s2S2"), None, Cause.PEER_FIN, LIKELY),
+        (ended(Wire.RST), TUNNEL_5S, logged("----", client_reset=True), None, Cause.CLIENT_RESET, LIKELY),
+        # Lengths unknown: HAProxy says whose timer it was.
+        (ended(Wire.FIN, 900), {}, logged("cD--", events="s7S1"), None, Cause.HAPROXY_CLIENT_TIMEOUT, LIKELY),
+        (ended(Wire.FIN, 900), {}, logged("sD--", events="S7s1"), None, Cause.HAPROXY_SERVER_TIMEOUT, LIKELY),
+        (ended(Wire.FIN, 900), {}, logged("cD--", events="s7S7"), None, Cause.HAPROXY_TUNNEL_TIMEOUT, GUESS),
         (ended(Wire.RST), TUNNEL_5S, logged("CD--"), None, Cause.CLIENT_RESET, LIKELY),
         (ended(Wire.FIN), TUNNEL_5S, logged("----"), backend("fin"), Cause.BACKEND_FIN, CERTAIN),
-        (ended(Wire.FIN), TUNNEL_5S, logged("----", root_event="S2"), None, Cause.BACKEND_FIN, CERTAIN),
+        (ended(Wire.FIN), TUNNEL_5S, logged("----", events="S2s1"), None, Cause.BACKEND_FIN, CERTAIN),
         (ended(Wire.FIN), TUNNEL_5S, logged("----"), None, Cause.BACKEND_FIN, LIKELY),
         (
             ended(Wire.CLOSE, 10),

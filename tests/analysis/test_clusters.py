@@ -197,10 +197,9 @@ def test_known_timers_ascend_and_cite_their_source() -> None:
         ),
         (
             cluster_at(3600.0, 0.5),
-            HOUR,
+            HOUR | {"backend-ends-after": 3_600_000},
             "age",
-            "1,204 idle tunnels ended 3,600.0 s (±0.5) after they opened: `timeout tunnel 1h`, "
-            "if they were silent from the start.",
+            "1,204 idle tunnels ended 3,600.0 s (±0.5) after they opened: the backend's ends_after 1h.",
         ),
     ],
 )

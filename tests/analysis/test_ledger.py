@@ -149,7 +149,7 @@ def at(
     log_is_whole: bool = True,
 ) -> LedgerRow:
     """The ledger at one moment."""
-    occupancy = Occupancy(STARTED_UNIX_S, TIMERS_MS)
+    occupancy = Occupancy(STARTED_UNIX_S, {"c": TIMERS_MS})
     for row, record in ends:
         occupancy.add_end(row, record)
     for failed, record in failures:

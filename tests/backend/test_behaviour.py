@@ -31,17 +31,19 @@ def test_a_share_falls_evenly_on_cohorts_that_take_turns(seed: str, cohorts: int
 
 
 @given(st.text(max_size=5))
-def test_what_is_refused_says_nothing_about_what_ends(seed: str) -> None:
-    draws = Draws(seed, Backend(refuse_share=0.5, ends_share=0.5))
-    pairs = [(draws.fate(), draws.ends()) for _ in range(400)]
-    assert all(80 < pairs.count((fate, ends)) < 120 for fate, ends in set(pairs))
+def test_what_is_refused_says_nothing_about_what_ends_or_is_closed_when_idle(seed: str) -> None:
+    draws = Draws(seed, Backend(refuse_share=0.5, ends_share=0.5, idle_close_share=0.5))
+    drawn = [(draws.fate(), draws.ends(), draws.closes_idle()) for _ in range(800)]
+    assert len(set(drawn)) == 8
+    assert all(80 < drawn.count(all_three) < 120 for all_three in set(drawn))
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_none_and_all_are_none_and_all(share: float) -> None:
-    draws = Draws("x", Backend(refuse_share=share, ends_share=share))
+    draws = Draws("x", Backend(refuse_share=share, ends_share=share, idle_close_share=share))
     assert all((draws.fate() is Fate.REFUSED) == bool(share) for _ in range(1000))
     assert all(draws.ends() == bool(share) for _ in range(1000))
+    assert all(draws.closes_idle() == bool(share) for _ in range(1000))
 
 
 @pytest.mark.parametrize(

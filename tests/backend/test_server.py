@@ -130,9 +130,14 @@ def test_a_tunnel_is_closed_only_when_silent_for_the_whole_idle_time(reply: Repl
         assert (server.idle_closed, server.tunnels) == (1, 0)
 
 
-def test_an_ended_tunnel_is_counted_out_once_and_kept_by_no_timer() -> None:
+@pytest.mark.parametrize("idle_close_share", [0.0, 1.0])
+def test_an_ended_tunnel_is_counted_out_once_and_kept_by_no_timer(idle_close_share: float) -> None:
     settings = serve(
-        reply=Reply.PUSH, push_rate_per_s=0.001, idle_close_ns=NS_PER_S, ends_after_ns=60 * NS_PER_S
+        reply=Reply.PUSH,
+        push_rate_per_s=0.001,
+        idle_close_ns=NS_PER_S,
+        idle_close_share=idle_close_share,
+        ends_after_ns=60 * NS_PER_S,
     )
     with serving(settings) as server:
         transport, tunnel = opened(server)

@@ -10,6 +10,8 @@ MS = 1_000_000
 
 ALL = """
 [backend]
+idle_close = "20s"
+idle_close_share = "50%"
 ends_after = "30s"
 ends_with = "close"
 ends_share = "50%"
@@ -23,6 +25,8 @@ refuse_status = 404
 
 DEFAULTS = """
 [backend]
+idle_close = "0s"
+idle_close_share = "100%"
 ends_after = "0s"
 ends_with = "close"
 ends_share = "100%"
@@ -47,6 +51,8 @@ def refusal(text: str, *overrides: str) -> str:
 
 def test_every_key_is_read() -> None:
     assert backend(ALL) == Backend(
+        idle_close_ns=20_000 * MS,
+        idle_close_share=0.5,
         ends_after_ns=30_000 * MS,
         ends_with=EndsWith.CLOSE,
         ends_share=0.5,
@@ -83,6 +89,10 @@ def test_codes_that_may_be_sent_are_taken(code: int) -> None:
         (
             'ends_with = "rst"',
             'backend.ends_with: has no effect without ends_after; write ends_after = "30s" beside it',
+        ),
+        (
+            'idle_close_share = "10%"',
+            'backend.idle_close_share: has no effect without idle_close; write idle_close = "30s" beside it',
         ),
         ('ends_share = "10%"', "backend.ends_share: has no effect without ends_after"),
         ("close_code = 4001", "backend.close_code: has no effect without ends_after"),

@@ -10,11 +10,13 @@ from functools import lru_cache
 import msgspec
 
 from wsload.analysis.evidence import Evidence, timer_words, told
+from wsload.record.backend_log import BackendWire
 from wsload.record.outcome import Cause, Confidence, PlanAct, Wire
 from wsload.record.snapshot import Disconnect
 
 CERTAIN, LIKELY, GUESS = Confidence.CERTAIN, Confidence.LIKELY, Confidence.GUESS
 KILLED = frozenset({"K-", "D-", "KC", "DC", "KD", "DD"})
+NOT_ITS_DOING = frozenset({BackendWire.FIN, BackendWire.RST, BackendWire.LOST})
 CLOSED = frozenset({PlanAct.CLOSE, PlanAct.HALF_CLOSE})
 ENDS = frozenset({Wire.FIN, Wire.RST})
 ANY: frozenset[str] = frozenset()
@@ -33,9 +35,14 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     without_log: bool = False
     backend: frozenset[str] = ANY
     """How the backend ended it."""
-    root: frozenset[str] = ANY
-    """First event of term_events."""
+    backend_saw: frozenset[str] = ANY
+    """What ended it in the backend's eyes, which did nothing itself."""
+    root: tuple[str, ...] = ()
+    """What the session's term_events begin with."""
+    client_reset: bool = False
+    """By fc_err."""
     server_reset: bool = False
+    """By bc_err."""
     idle_is: str = ""
     """The timer that an idle time must match."""
     idle_past: str = ""
@@ -59,7 +66,9 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
         return (
             (not self.without_log or log is None)
             and (not self.backend or evidence.backend_did in self.backend)
-            and (not self.root or (log is not None and log.root_event in self.root))
+            and (not self.backend_saw or evidence.backend_saw in self.backend_saw)
+            and (not self.root or (log is not None and log.events.startswith(self.root)))
+            and (not self.client_reset or (log is not None and log.client_reset))
             and (not self.server_reset or (log is not None and log.server_reset))
             and (not self.idle_is or evidence.matches(self.idle_is))
             and (not self.idle_past or evidence.shortly_after(self.idle_past))
@@ -166,18 +175,27 @@ BACKEND_FRAME_RULES = (
 )
 LOG_RULES = (
     Rule(cause=Cause.HAPROXY_KILLED, confidence=CERTAIN, flags=KILLED, source="run: K and D flags"),
+    # A reset right behind data: HAProxy reads the data, then an end that it may take for a clean one.
     Rule(
         cause=Cause.BACKEND_RESET,
         confidence=CERTAIN,
-        flags=_one("SD"),
+        flags=_one("SD", "--"),
         backend=_one("rst"),
         note="HAProxy turns a backend's RST into a FIN",
-        source="run: backend RST",
+        source="run: backend RST; logged ---- on 2.6.12 where a pong went just before it",
+    ),
+    Rule(
+        cause=Cause.PEER_RESET,
+        confidence=LIKELY,
+        flags=_one("SD"),
+        backend_saw=NOT_ITS_DOING,
+        note="HAProxy was cut off on its server side, and not by the backend: something between them did it",
+        source="manual: 8.5, SD; backend's record",
     ),
     Rule(
         cause=Cause.BACKEND_RESET,
         confidence=CERTAIN,
-        flags=_one("SD"),
+        flags=_one("SD", "--"),
         server_reset=True,
         note="HAProxy turns a backend's RST into a FIN",
         source="run: backend RST, bc_err from 3.0 on",
@@ -188,6 +206,14 @@ LOG_RULES = (
         flags=_one("SD"),
         note="HAProxy turns a backend's RST into a FIN",
         source="run: backend RST",
+    ),
+    Rule(
+        cause=Cause.CLIENT_RESET,
+        confidence=LIKELY,
+        flags=_one("CD", "--"),
+        client_reset=True,
+        note="HAProxy was reset on its client side, and not by the plan: something between them did it",
+        source="run: client RST, fc_err from 3.0 on",
     ),
     Rule(
         cause=Cause.CLIENT_RESET,
@@ -252,6 +278,31 @@ LOG_RULES = (
         note="HAProxy's flags say a timer, and the idle times seen match none",
         source="manual: timeout tunnel overrides client and server",
     ),
+    # Which timer ran out where no length is known: HAProxy says which side's, or that both did at once.
+    Rule(
+        cause=Cause.HAPROXY_CLIENT_TIMEOUT,
+        confidence=LIKELY,
+        flags=_one("cD"),
+        root=("s7S1",),
+        note="a timer of the client's side alone ran out",
+        source="run: no timeout tunnel, client the smaller, term_events from 3.2 on",
+    ),
+    Rule(
+        cause=Cause.HAPROXY_SERVER_TIMEOUT,
+        confidence=LIKELY,
+        flags=_one("sD"),
+        root=("S7s1",),
+        note="a timer of the server's side alone ran out",
+        source="run: no timeout tunnel, server the smaller, term_events from 3.2 on",
+    ),
+    Rule(
+        cause=Cause.HAPROXY_TUNNEL_TIMEOUT,
+        confidence=GUESS,
+        flags=_one("cD"),
+        root=("s7S7",),
+        note="both sides' timers ran out at once: timeout tunnel, or timeout client and server of one length",
+        source="run: tunnel timeout; client and server equal; term_events from 3.2 on",
+    ),
     Rule(
         cause=Cause.HAPROXY_CLIENT_TIMEOUT,
         confidence=GUESS,
@@ -275,10 +326,28 @@ LOG_RULES = (
         source="run: backend FIN",
     ),
     Rule(
+        cause=Cause.PEER_FIN,
+        confidence=LIKELY,
+        wire=_one(Wire.FIN),
+        flags=_one("--"),
+        backend_saw=NOT_ITS_DOING,
+        note="neither the plan nor the backend began it: something between client and HAProxy did",
+        source="manual: 8.5, clean close; backend's record",
+    ),
+    Rule(
+        cause=Cause.PEER_FIN,
+        confidence=LIKELY,
+        wire=_one(Wire.FIN),
+        flags=_one("--"),
+        root=("s2",),
+        note="HAProxy's client side closed first, and not by the plan: something between them did it",
+        source="run: both close, term_events from 3.2 on",
+    ),
+    Rule(
         cause=Cause.BACKEND_FIN,
         confidence=CERTAIN,
         flags=_one("--"),
-        root=_one("S2"),
+        root=("S2",),
         note="no close frame came",
         source="run: backend FIN, term_events from 3.2 on",
     ),

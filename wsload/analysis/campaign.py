@@ -35,8 +35,9 @@ CAPACITY_FACTS = (
     "ghosts",
     "run",
 )
-"""The columns of ``capacity.csv`` after the axes. From ``capacity`` to ``ghosts`` they are of a search, and empty
-where a cell does not search; the last three at the highest level where nothing but cuts broke the SLO."""
+"""The columns of ``capacity.csv`` after the axes. From ``capacity`` to ``ghosts`` they are of a search, and
+empty where a cell does not search; the last three at the highest level where nothing but cuts broke the
+SLO."""
 ROLE_NAMES = {"driver": "driver", "haproxy": "HAProxy", "backend": "backend"}
 _NO_AXIS = {*CAPACITY_FACTS, "repeat"}
 

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from wsload.record.known_timers import KNOWN_TIMERS, KnownTimer
-from wsload.record.layout import OWN_TIMERS
+from wsload.record.layout import BACKEND_ENDS_AFTER, OWN_TIMERS
 from wsload.units import NS_PER_S
 
 Floats = NDArray[np.float64]
@@ -215,14 +215,15 @@ def explain(cluster: Cluster, timers_ms: Mapping[str, int], what: What) -> Expla
 
     ``timers_ms`` are by HAProxy's names (``RunInfo.timers_ms``).
     """
-    fitting = [row for row in _candidates(timers_ms) if _fits(cluster, timers_ms[row[0][0]] / _MS_PER_S)]
+    candidates = _candidates(timers_ms) if what == "idle" else _age_candidates(timers_ms)
+    fitting = [row for row in candidates if _fits(cluster, timers_ms[row[0][0]] / _MS_PER_S)]
     if not fitting:
-        devices = tuple(timer for timer in KNOWN_TIMERS if _fits(cluster, timer.idle_ns / NS_PER_S))
-        return Explanation(what, devices=devices)
+        possible = (timer for timer in KNOWN_TIMERS if what == "idle" or timer.by_age)
+        return Explanation(
+            what, devices=tuple(timer for timer in possible if _fits(cluster, timer.idle_ns / NS_PER_S))
+        )
     settings = tuple(" and ".join(_setting(name, timers_ms[name]) for name in names) for names, _ in fitting)
     because = dict.fromkeys(because for _, because in fitting if because)
-    if what == "age":
-        because["if they were silent from the start"] = None
     return Explanation(what, settings, ", ".join(because))
 
 
@@ -251,6 +252,11 @@ def _candidates(timers_ms: Mapping[str, int]) -> list[tuple[tuple[str, ...], str
     rows += [((name,), "") for name in OWN_TIMERS]
     rows += [((name,), "where one side had closed its half") for name in ("client-fin", "server-fin")]
     return [row for row in rows if timers_ms.get(row[0][0])]
+
+
+def _age_candidates(timers_ms: Mapping[str, int]) -> list[tuple[tuple[str, ...], str]]:
+    """The timers that silence has nothing to do with."""
+    return [((BACKEND_ENDS_AFTER,), "")] if timers_ms.get(BACKEND_ENDS_AFTER) else []
 
 
 def _fits(cluster: Cluster, timer_s: float) -> bool:

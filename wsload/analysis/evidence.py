@@ -35,8 +35,14 @@ class HaproxyEnd(msgspec.Struct, frozen=True):
     client_reset: bool = False
     server_reset: bool = False
     """By fc_err and bc_err, from 3.0 on."""
-    root_event: str = ""
-    """First event of term_events' fourth field, from 3.2 on: ``s2`` client closed first, ``S2`` server."""
+    events: str = ""
+    """Those of the session, in order, from 3.2 on (fourth field of term_events): ``s2`` first where the
+    client closed first, ``S2`` where the server did, ``s7`` and ``S7`` where a timer of that side ran out."""
+
+    @property
+    def root_event(self) -> str:
+        """The first of them."""
+        return self.events[:2]
 
 
 class BackendEnd(msgspec.Struct, frozen=True):
@@ -60,7 +66,6 @@ class Evidence(msgspec.Struct, frozen=True):
     """There is a log, and this tunnel's line is not in it."""
     haproxy_ended: bool = False
     """HAProxy itself ended, or was ended, at about that time."""
-    backend_ended: bool = False
 
     @property
     def flags(self) -> str:
@@ -71,6 +76,11 @@ class Evidence(msgspec.Struct, frozen=True):
     def backend_did(self) -> str:
         """How the backend ended it, where it did; else empty."""
         return self.backend.wire if self.backend is not None and self.backend.ended_by_backend else ""
+
+    @property
+    def backend_saw(self) -> str:
+        """What ended it in the backend's eyes, where it did nothing itself; else empty."""
+        return self.backend.wire if self.backend is not None and not self.backend.ended_by_backend else ""
 
     @property
     def idle_ns(self) -> int:

@@ -32,10 +32,10 @@ class Occupancy:
     Times are seconds since the run's start; NaN where nobody knows.
     """
 
-    def __init__(self, started_unix_s: float, timers_ms: Mapping[str, int]) -> None:
-        """``started_unix_s`` is the run's time 0 by the clock of the log; ``timers_ms`` those in force."""
+    def __init__(self, started_unix_s: float, timers_ms: Mapping[str, Mapping[str, int]]) -> None:
+        """``started_unix_s`` is the run's time 0 by the clock of the log; ``timers_ms`` are each cohort's."""
         self._started_unix_s = started_unix_s
-        self._idle_s = idle_timer_s(timers_ms)
+        self._idle_s = {cohort: idle_timer_s(timers) for cohort, timers in timers_ms.items()}
         self.accepted = array("d")
         self.opened = array("d")
         self.half_closed = array("d")
@@ -50,7 +50,7 @@ class Occupancy:
         idle_s = [each for each in (row.idle_rx_s, row.idle_tx_s) if each is not None]
         shut_s = row.t_s - (row.idle_tx_s or 0.0) if row.plan is PlanAct.HALF_CLOSE else math.nan
         is_ghost = row.wire is Wire.VANISHED
-        due_s = row.t_s - min(idle_s, default=0.0) + self._idle_s if is_ghost else math.nan
+        due_s = row.t_s - min(idle_s, default=0.0) + self._idle_s[row.cohort] if is_ghost else math.nan
         self._add(record, row.t_s - (row.age_s or 0.0), shut_s, row.t_s, due_s)
 
     def add_failure(self, row: FailureRow, record: LogRecord | None) -> None:

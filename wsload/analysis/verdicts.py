@@ -4,19 +4,18 @@ Pure over a folder: rows come out, the caller writes them. The first verdicts th
 those of the client alone, made while the run lasted.
 """
 
-from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from wsload.analysis import clusters, handshakes
 from wsload.analysis.attribution import attribute
 from wsload.analysis.evidence import ECONNRESET_ERR, BackendEnd, Evidence, HaproxyEnd
 from wsload.analysis.folder import DisconnectRow, FailureRow, LedgerRow, RunFolder
+from wsload.analysis.intervals import Intervals, is_unexplained
 from wsload.analysis.join import Joiner, index_backend, index_log, read_backend_log
 from wsload.analysis.ledger import Occupancy, ledger
 from wsload.analysis.log_formats import LogFile, LogRecord, read_log
@@ -29,7 +28,6 @@ from wsload.record.outcome import Cause, Confidence, PlanAct, Wire
 from wsload.record.snapshot import Disconnect
 from wsload.units import NS_PER_S
 
-UNEXPLAINED = frozenset({Cause.PEER_FIN, Cause.PEER_RESET, Cause.UNKNOWN})
 _PROCESS_END_S = 1.0
 """How near a tunnel's end lies to the end of HAProxy's process for the one to explain the other."""
 _MAX_HANDSHAKE_S = 3600.0
@@ -76,9 +74,8 @@ class RunVerdicts:
         self._haproxy_ends_s = [
             a.t_s for a in self._actions if a.action in ("haproxy_exited", "haproxy_stopped")
         ]
-        self._idle_s: dict[tuple[str, bool], array[float]] = {}
+        self._intervals = Intervals(self._timers_ms)
         self._handshake_causes: Counter[str] = Counter()
-        self._path_clusters: dict[str, list[clusters.Cluster]] = {}
 
     def disconnects(self) -> Iterator[dict[str, Any]]:
         """Each row of ``disconnects.csv`` with its final cause, confidence and evidence."""
@@ -86,8 +83,8 @@ class RunVerdicts:
             evidence = self._evidence(row)
             cause, confidence, words = attribute(evidence)
             if cause not in (Cause.PLANNED, Cause.GENERATOR_LOST):
-                values_s = self._idle_s.setdefault((row.cohort, cause in UNEXPLAINED), array("d"))
-                values_s.append(evidence.idle_ns / NS_PER_S)
+                idle_s, unexplained = evidence.idle_ns / NS_PER_S, is_unexplained(cause, confidence)
+                self._intervals.add(row.cohort, unexplained, idle_s, row.age_s or 0.0, row.t_s)
             written = _as_written(row)
             written["cause"], written["confidence"], written["evidence"] = cause, confidence, words
             written["termination"] = evidence.log.termination if evidence.log is not None else ""
@@ -106,21 +103,15 @@ class RunVerdicts:
             self._handshake_causes[cause] += 1
             yield _as_written(row) | {"cause": cause, "confidence": confidence, "evidence": words}
 
-    def unexplained_clusters(self) -> dict[str, list[clusters.Cluster]]:
+    def unexplained_clusters(self) -> Mapping[str, Sequence[clusters.Cluster]]:
         """Cohort -> fixed idle times among ends that nothing explained: the mark of a box on the way."""
-        if not self._path_clusters:
-            for (cohort, unexplained), values_s in self._idle_s.items():
-                found = clusters.find_clusters(np.frombuffer(values_s)) if unexplained else []
-                known = [c for c in found if clusters.explain(c, self._timers_ms[cohort], "idle").settings]
-                if found:
-                    self._path_clusters[cohort] = [c for c in found if c not in known]
-        return self._path_clusters
+        return self._intervals.on_the_path()
 
     def attribution(self) -> Attribution:
         """What it all came to."""
         return Attribution(
             completeness=self._completeness(),
-            findings=self._findings(),
+            findings=list(self._intervals.findings()),
             handshake_causes=dict(sorted(self._handshake_causes.items())),
         )
 
@@ -151,11 +142,9 @@ class RunVerdicts:
         record, line = self._joiner.find(row.local_ip, row.local_port or 0, began_s, opened_s)
         self._occupancy.add_end(row, record)
         self._ended += bool(row.local_port)
-        disconnect = _disconnect(row)
-        if record is not None and row.plan is PlanAct.CLOSE and self._ended_before(record, row):
-            disconnect = msgspec.structs.replace(disconnect, plan=PlanAct.STALL)
+        plan = self._plan_before_the_end(row, record, line) if row.plan is PlanAct.CLOSE else row.plan
         return Evidence(
-            disconnect=disconnect,
+            disconnect=_disconnect(row, plan),
             timers_ms=self._timers_ms[row.cohort],
             log=_haproxy_end(record) if record is not None else None,
             backend=_backend_end(line) if line is not None else None,
@@ -163,21 +152,21 @@ class RunVerdicts:
             haproxy_ended=any(abs(row.t_s - end_s) <= _PROCESS_END_S for end_s in self._haproxy_ends_s),
         )
 
-    def _ended_before(self, record: LogRecord, row: DisconnectRow) -> bool:
-        """Whether HAProxy had ended it when the plan closed it: only a client that was not reading can have
-        missed that."""
-        closed_unix_s = self._folder.info.started_unix_s + row.t_s - (row.idle_tx_s or 0.0)
-        return record.end_unix_s < closed_unix_s - _CLOCKS_AGREE_S
-
-    def _findings(self) -> list[str]:
-        together: dict[str, list[Sequence[float]]] = {}
-        for (cohort, _), values_s in self._idle_s.items():
-            together.setdefault(cohort, []).append(values_s)
-        return [
-            clusters.sentence(cohort, cluster, clusters.explain(cluster, self._timers_ms[cohort], "idle"))
-            for cohort, parts in together.items()
-            for cluster in clusters.find_clusters(np.concatenate([np.asarray(part) for part in parts]))
-        ]
+    def _plan_before_the_end(
+        self, row: DisconnectRow, record: LogRecord | None, line: BackendLine | None
+    ) -> PlanAct:
+        """What the plan had done when a tunnel that it closed ended: its close may have come too late."""
+        closed_s = row.t_s - (row.idle_tx_s or 0.0)
+        if record is not None:
+            ended_s = record.end_unix_s - self._folder.info.started_unix_s
+            # Only a client that was not reading can have missed that.
+            if ended_s < closed_s - _CLOCKS_AGREE_S:
+                return PlanAct.STALL
+        if line is not None and line.ended_by is EndedBy.BACKEND:
+            ended_s = (line.ended_ns - self._folder.info.start_monotonic_ns) / NS_PER_S
+            if ended_s < closed_s:  # they crossed
+                return PlanAct.NOTHING
+        return PlanAct.CLOSE
 
     def _completeness(self) -> Completeness:
         stats = self._folder.haproxy_stats()
@@ -200,7 +189,7 @@ class RunVerdicts:
 def on_the_path(row: DisconnectRow, found: Mapping[str, Sequence[clusters.Cluster]]) -> dict[str, Any]:
     """The row as written, its cause put right if it lies in an unexplained cluster of its cohort."""
     written = _as_written(row)
-    if row.cause not in UNEXPLAINED or row.idle_rx_s is None or row.idle_tx_s is None:
+    if not is_unexplained(row.cause, row.confidence) or row.idle_rx_s is None or row.idle_tx_s is None:
         return written
     idle_s = min(row.idle_rx_s, row.idle_tx_s)
     for cluster in found.get(row.cohort, ()):
@@ -224,7 +213,7 @@ def _as_written(row: DisconnectRow | FailureRow) -> dict[str, Any]:
     return cells
 
 
-def _disconnect(row: DisconnectRow) -> Disconnect:
+def _disconnect(row: DisconnectRow, plan: PlanAct) -> Disconnect:
     return Disconnect(
         t_ns=_ns(row.t_s),
         tunnel=row.tunnel or 0,
@@ -239,7 +228,7 @@ def _disconnect(row: DisconnectRow) -> Disconnect:
         wire=row.wire,
         close_code=row.close_code,
         close_reason=row.close_reason,
-        plan=row.plan,
+        plan=plan,
     )
 
 
@@ -254,14 +243,14 @@ def _haproxy_end(record: LogRecord) -> HaproxyEnd:
         total_ms=record.total_ms,
         client_reset=record.fc_err == ECONNRESET_ERR,
         server_reset=record.bc_err == ECONNRESET_ERR,
-        root_event=_root_event(record.term_events or ""),
+        events=_session_events(record.term_events or ""),
     )
 
 
-def _root_event(term_events: str) -> str:
-    """The first event of the fourth field: ``{-,-,-,s7S7,-,-,-}`` -> ``s7``."""
+def _session_events(term_events: str) -> str:
+    """The fourth field: ``{-,-,-,s7S7,-,-,-}`` -> ``s7S7``."""
     fields = term_events.strip("{}").split(",")
-    return fields[3].strip()[:2] if len(fields) > 3 and fields[3].strip() != "-" else ""
+    return fields[3].strip(" -") if len(fields) > 3 else ""
 
 
 def _backend_end(line: BackendLine) -> BackendEnd:

@@ -20,7 +20,8 @@ ECHO_HEADS: dict[int, list[bytes]] = {
 
 _GOLDEN = (math.sqrt(5) - 1) / 2
 _SILVER = math.sqrt(2) - 1
-"""Two that have nothing to do with each other, or all that is drawn twice would be drawn alike."""
+_THIRD = math.sqrt(3) - 1
+"""They have nothing to do with each other, or all that is drawn twice would be drawn alike."""
 
 
 class Fate(Enum):
@@ -100,6 +101,7 @@ class Draws:
         self._refused_below = backend.refuse_share
         self._unanswered_below = backend.refuse_share + backend.upgrade_missing_share
         self._ended_below = backend.ends_share
+        self._idle_at, self._idle_closed_below = generator.random(), backend.idle_close_share
 
     def fate(self) -> Fate:
         """Of the next upgrade request."""
@@ -109,9 +111,14 @@ class Draws:
         return Fate.UNANSWERED if drawn < self._unanswered_below else Fate.UPGRADED
 
     def ends(self) -> bool:
-        """Whether the next tunnel is one that we end."""
+        """Whether the next tunnel is one that we end at an age."""
         self._ends_at = (self._ends_at + _SILVER) % 1
         return self._ends_at < self._ended_below
+
+    def closes_idle(self) -> bool:
+        """Whether the next tunnel is one that we close when it is idle."""
+        self._idle_at = (self._idle_at + _THIRD) % 1
+        return self._idle_at < self._idle_closed_below
 
 
 def respond(reader: FrameReader, data: bytes, reply: Reply) -> tuple[bytes, End | None]:

@@ -143,7 +143,9 @@ class Server:
         self.upgraded += 1
         backend = self.backend
         if backend.idle_close_ns:
-            self.watch(tunnel, tunnel.heard_ns + backend.idle_close_ns)
+            tunnel.look_ns = 0
+            if self._draws.closes_idle():
+                self.watch(tunnel, tunnel.heard_ns + backend.idle_close_ns)
         if backend.ends_after_ns and self._draws.ends():
             self.ageing.add(tunnel.opened_ns + backend.ends_after_ns, tunnel)
         if backend.reply is Reply.PUSH:

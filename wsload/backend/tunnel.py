@@ -32,7 +32,8 @@ class Tunnel(Connection):
     __slots__ = ("_opened_us_and_port", "_reader", "heard_ns", "look_ns", "peer_ip", "push_due_ns", "sent_ns")
 
     look_ns: int
-    """When the server will see whether the client was silent for too long. Set where the idle close is on."""
+    """When the server will see whether the client was silent for too long; 0: never. Set where the idle close
+    is on."""
     push_due_ns: int
     """When the next push falls due. Set where the backend pushes."""
 

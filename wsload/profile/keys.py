@@ -105,6 +105,7 @@ BACKEND: Keys = {
     "push_rate": Key("push_rate_per_s", rate),
     "push_payload": Key("push_payload_bytes", size),
     "idle_close": Key("idle_close_ns", duration("30s")),
+    "idle_close_share": Key("idle_close_share", portion("50%")),
     "ends_after": Key("ends_after_ns", duration("30s")),
     "ends_with": Key("ends_with", choice(EndsWith)),
     "ends_share": Key("ends_share", portion("50%")),

@@ -196,6 +196,8 @@ class Backend(Struct, frozen=True, kw_only=True):
     push_rate_per_s: float = 1.0
     push_payload_bytes: int = 64
     idle_close_ns: int = 0
+    idle_close_share: float = 1.0
+    """Of its tunnels, those that it closes so."""
     ends_after_ns: int = 0
     """Age, from the 101 on, at which it ends :attr:`ends_share` of its tunnels."""
     ends_with: EndsWith = EndsWith.CLOSE

@@ -75,6 +75,7 @@ def _only_the_embedded_backend_misbehaves(profile: Profile, _raw: Raw) -> Iterat
 
 
 _GOES_WITH = {
+    "idle_close_share": ("idle_close", "30s"),
     "ends_with": ("ends_after", "30s"),
     "ends_share": ("ends_after", "30s"),
     "close_code": ("ends_after", "30s"),

@@ -165,9 +165,10 @@ class ActionLine(msgspec.Struct):
     detail: dict[str, Any] = {}
 
 
+BACKEND_ENDS_AFTER = "backend-ends-after"
 OWN_TIMERS = {
     "backend-idle-close": "the backend's idle close",
-    "backend-ends-after": "the backend's ends_after",
+    BACKEND_ENDS_AFTER: "the backend's ends_after",
 }
 """The embedded backend's timers: their names beside HAProxy's, and what to call them."""
 
