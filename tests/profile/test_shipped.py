@@ -9,6 +9,7 @@ from wsload.profile.load import load_profile
 from wsload.profile.shipped import describe, resolve, shipped_profiles
 
 NAMES = [
+    "capacity",
     "capacity-cell",
     "chatty",
     "idle",
@@ -19,7 +20,7 @@ NAMES = [
     "quickstart-cell",
     "soak",
 ]
-CAMPAIGNS = ("keepalive", "quickstart")
+CAMPAIGNS = ("capacity", "keepalive", "quickstart")
 
 
 def test_all_of_them_are_listed() -> None:

@@ -96,6 +96,10 @@ _OBSTACLES: tuple[tuple[str, Callable[[Profile], bool]], ...] = (
         lambda each: each.haproxy.nofile is not None,
     ),
     (
+        "haproxy.memory bounds one process, which cells would share",
+        lambda each: each.haproxy.memory_bytes is not None,
+    ),
+    (
         'backend.mode = "external": the cells would share the backend, whose timers are not known',
         lambda each: each.backend.mode is BackendMode.EXTERNAL,
     ),
