@@ -154,7 +154,16 @@ def print_campaign(folder: Path) -> None:
 
     colour = sys.stdout.isatty()
     table = campaign_table(read_capacity(folder), color=colour, width=text_width())
-    say(f"{table}\nresults in {folder}", colour=colour)
+    parts = [table, *(f"→ {sentence}\n" for sentence in campaign_findings(folder)), f"results in {folder}"]
+    say("\n".join(parts), colour=colour)
+
+
+def campaign_findings(folder: Path) -> list[str]:
+    """What a campaign's cells say together, a sentence each."""
+    from wsload.analysis.control import control_arms
+    from wsload.report.control_wording import control_sentences
+
+    return control_sentences(control_arms(folder))
 
 
 def print_campaign_json(folder: Path) -> None:

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wsload.analysis.compare import Comparison
+from wsload.analysis.folder import CONTROL_FACTS
 from wsload.record.layout import Summary
 from wsload.record.outcome import Validity, Verdict
 from wsload.report import wording
@@ -87,6 +88,7 @@ def campaign_table(rows: Sequence[Mapping[str, str]], color: bool = False, width
     """A campaign's ``capacity.csv`` (rows of :func:`wsload.analysis.folder.read_capacity`) as a table."""
     if not rows:
         return "no cell has run\n"
+    rows = [{name: value for name, value in row.items() if name not in CONTROL_FACTS} for row in rows]
     gap = 2 if width >= WIDE else 1
     table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="dim")
     for name in rows[0]:
