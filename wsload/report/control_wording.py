@@ -45,7 +45,7 @@ def _difference(added: Added, key: str) -> str:
     if not added.stands_out:
         return f"{key} the same within the cells' own spread ({without} without HAProxy, {spread} with it)"
     more = added.with_ms - added.without_ms
-    cells = "" if added.least_ms == added.most_ms else f"; cells {spread}"
+    cells = "" if ms(added.least_ms) == ms(added.most_ms) else f"; cells {spread}"
     return (
         f"{key} {ms(abs(more))} {'more' if more > 0 else 'less'} with HAProxy ({without} without, "
         f"{ms(added.with_ms)} with it{cells})"
