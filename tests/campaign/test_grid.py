@@ -139,6 +139,17 @@ def test_a_shipped_profile_is_found_by_name(tmp_path: Path) -> None:
             'c.toml: profile: "mixd": no such file; did you mean the shipped profile "mixed"?',
         ),
         ("profile = 5\n", "c.toml: profile: 5 is no text"),
+        ('parallel = "yes"\n', 'c.toml: parallel: "yes" '),
+        ("control = 1\n", "c.toml: control: 1 "),
+        (
+            'control = true\n[set]\n"target.via" = "direct"\n[grid]\n"load.tunnels" = [100]',
+            'c.toml: control: is a run without HAProxy, and target.via = "direct"; leave it out, or write',
+        ),
+        (
+            'control = true\n[set]\n"backend.mode" = "external"\n"backend.servers" = ["10.0.0.1:80"]\n'
+            f"[grid]\n{TUNNEL_AXIS}",
+            'c.toml: control: cannot go without HAProxy: backend.mode: via = "direct" drives the embedded',
+        ),
         ("[grid\n", "c.toml: line 2, column 6: "),
     ],
 )

@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from wsload.errors import FolderError, HaproxyError
+from wsload.haproxy.config import Route
 from wsload.haproxy.log import LogReceiver
 from wsload.haproxy.process import HaproxyFleet, check_config, free_ports, version
 from wsload.haproxy.stats import sample
@@ -230,6 +231,57 @@ def test_a_tunnel_cut_by_its_timeout_is_logged_as_json_at_its_end(binary: str, t
     finally:
         receiver.stop()
     assert (receiver.lines, receiver.error) == (1, None)
+
+
+def test_two_routes_of_one_process_have_timers_logs_and_figures_of_their_own(
+    binary: str, tmp_path: Path
+) -> None:
+    async def scenario() -> None:
+        async with backend() as serving:
+            routes = [
+                Route(
+                    haproxy=settings(binary, tunnel=tunnel_ms * NS_PER_MS, maxconn=maxconn),
+                    servers=tuple(serving.servers),
+                    path="/ws",
+                    log_address=log.address,
+                )
+                for tunnel_ms, maxconn, log in zip((300, 30_000), (10, 20), logs, strict=True)
+            ]
+            fleet = await HaproxyFleet.start_routes(routes[0].haproxy, routes, tmp_path)
+            try:
+                brief, long = [
+                    await Client.ask(fleet.endpoints_of(route)[0], HANDSHAKE % b"/ws") for route in (0, 1)
+                ]
+                assert await asyncio.wait_for(brief.reader.read(), 5) == b""
+                await until(lambda: logs[0].lines > 0)
+                rows = [(await sample(fleet, 1.0, route))[0] for route in (0, 1)]
+                assert [(row["slots"], row["curr_conns"], row["cum_conns"]) for row in rows] == [
+                    (0, 0, 1),
+                    (1, 1, 1),
+                ]
+                assert [row["maxconn"] for row in rows] == [10, 20]
+                info = await fleet.processes[0].stats.info()
+                assert info["Maxconn"] == "30"
+                await brief.close()
+                await long.close()
+                await until(lambda: logs[1].lines > 0)
+            finally:
+                await fleet.stop()
+
+    logs = [LogReceiver(), LogReceiver()]
+    for number, log in enumerate(logs):
+        log.start(tmp_path / f"log-{number}.jsonl")
+    try:
+        go(scenario)
+    finally:
+        for log in logs:
+            log.stop()
+    assert [log.lines for log in logs] == [1, 1]
+    ended = [json.loads((tmp_path / f"log-{number}.jsonl").read_text().splitlines()[0]) for number in (0, 1)]
+    assert [(line["f"], line["b"], line["ts"]) for line in ended] == [
+        ("clients-1", "tunnels-1", "cD--"),
+        ("clients-2", "tunnels-2", "----"),
+    ]
 
 
 def test_requests_that_never_became_one_are_logged_as_json_too(binary: str, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from wsload.record import layout
 from wsload.record.layout import SloRow, SlotLedger, Summary
 from wsload.record.outcome import Cause, Phase
 from wsload.report import wording
-from wsload.report.live import CohortProgress, HaproxyProgress, Progress, live_block
+from wsload.report.live import BatchProgress, CohortProgress, HaproxyProgress, Progress, live_block
 from wsload.report.text import axis_name, campaign_table, comparison_text, final_text
 
 SLOS = {
@@ -200,6 +200,29 @@ def test_the_live_block_shows_the_run_in_80_columns() -> None:
     ):
         assert words in text
     assert re.search(r"^all +8,980 +9,000 +10 +3 +7 *$", text, re.M)
+
+
+def test_cells_that_run_at_once_have_a_line_each_and_one_together() -> None:
+    def cell(phase: Phase, left_s: float, **numbers: int) -> Progress:
+        cohorts = {"idle": CohortProgress(planned=200, **numbers), "chatty": CohortProgress(planned=100)}
+        return Progress(
+            title="x", phase=phase, elapsed_s=5, left_s=left_s, cohorts=cohorts, warnings=["HAProxy ended"]
+        )
+
+    cells = {
+        "tunnel=2s": cell(Phase.HOLD, 8, open=120, lost=80),
+        "tunnel=20s": cell(Phase.OPEN, 12, open=200),
+    }
+    batch = BatchProgress(title="sweep", words="cells 1-2 of 2 at once, about 12s left", cells=cells)
+    console = Console(file=StringIO(), width=80)
+    console.print(live_block(batch))
+    assert isinstance(console.file, StringIO)
+    text = console.file.getvalue()
+    assert text.startswith("sweep  cells 1-2 of 2 at once, about 12s left")
+    assert re.search(r"^tunnel=2s +holding +8s +120 +300 +0 +80 *$", text, re.M)
+    assert re.search(r"^tunnel=20s +opening +12s +200 +300 +0 +0 *$", text, re.M)
+    assert re.search(r"^all +12s +320 +600 +0 +80 *$", text, re.M)
+    assert text.count("! HAProxy ended") == 1
 
 
 def test_the_live_block_leaves_out_what_is_not_known() -> None:

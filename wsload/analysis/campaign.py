@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from wsload.analysis.folder import RunFolder, read_capacity
+from wsload.analysis.folder import CONTROL_FACTS, RunFolder, grid_rows
 from wsload.analysis.knee import plateau_at_limit
 from wsload.errors import FolderError
 from wsload.record import layout
@@ -39,7 +39,7 @@ CAPACITY_FACTS = (
 empty where a cell does not search; the last three at the highest level where nothing but cuts broke the
 SLO."""
 ROLE_NAMES = {"driver": "driver", "haproxy": "HAProxy", "backend": "backend"}
-_NO_AXIS = {*CAPACITY_FACTS, "repeat"}
+_NO_AXIS = {*CAPACITY_FACTS, *CONTROL_FACTS, "repeat"}
 
 CUT_SHARE = 0.01
 """A cohort counts as cut where more than this share of its tunnels was."""
@@ -128,8 +128,8 @@ def read_campaign(folder: Path) -> tuple[CampaignInfo, list[CellResult]]:
     """
     cells = cell_results(folder)
     runs = {cell.run for cell in cells}
-    rows = read_capacity(folder)
-    failed = tuple(_axes(row) for row in rows if row["run"] not in runs)
+    rows = grid_rows(folder)
+    failed = tuple(axes_of(row) for row in rows if row["run"] not in runs)
     if not cells:
         raise FolderError(f"{folder}: none of its {len(rows)} cells has a result; run the campaign again")
     first = RunFolder(folder / cells[0].run)
@@ -159,7 +159,7 @@ def cell_results(campaign_folder: Path) -> list[CellResult]:
     Raises :class:`FolderError` when there is no ``capacity.csv``.
     """
     cells = []
-    for row in read_capacity(campaign_folder):
+    for row in grid_rows(campaign_folder):
         path = campaign_folder / row["run"]
         if not (row["run"] and (path / layout.SUMMARY).is_file()):
             continue
@@ -169,7 +169,7 @@ def cell_results(campaign_folder: Path) -> list[CellResult]:
             continue
         cells.append(
             CellResult(
-                axes=_axes(row),
+                axes=axes_of(row),
                 planned=summary.tunnels.planned,
                 opened=summary.tunnels.opened,
                 held=summary.tunnels.held,
@@ -294,5 +294,6 @@ _PARSERS: dict[AxisKind, Callable[[str], float]] = {
 }
 
 
-def _axes(row: Mapping[str, str]) -> dict[str, str]:
+def axes_of(row: Mapping[str, str]) -> dict[str, str]:
+    """The axes' values in a row of ``capacity.csv``."""
     return {key: value for key, value in row.items() if key not in _NO_AXIS}

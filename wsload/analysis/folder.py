@@ -35,6 +35,17 @@ PLATEAU = "plateau"
 """The action that a search for capacity writes when it has judged a level."""
 FOUND = "capacity_found"
 """The action that a search writes when it is through; the run then drains."""
+CONTROL_FACTS = (
+    "echo_p50_ms",
+    "echo_p99_ms",
+    "handshake_p50_ms",
+    "handshake_p99_ms",
+    "ping_p50_ms",
+    "ping_p99_ms",
+    "cuts",
+)
+"""More columns of ``capacity.csv``, where a campaign has a control: what it is compared by. ``cuts`` is
+``CAUSE=COUNT`` for each cause."""
 EXITS = {"haproxy_exited": "HAProxy", "backend_exited": "the backend"}
 """The actions that a run writes when a part of the system ended unasked; it drains at once."""
 
@@ -346,6 +357,16 @@ def read_capacity(path: Path) -> list[dict[str, str]]:
             f"{path}: holds no readable {layout.CAPACITY}, so no campaign; "
             "name the folder that wsload campaign wrote"
         ) from error
+
+
+def grid_rows(path: Path) -> list[dict[str, str]]:
+    """Those of :func:`read_capacity` that are points of the grid."""
+    return [row for row in read_capacity(path) if not is_control(row["run"])]
+
+
+def is_control(run: str) -> bool:
+    """Whether a run's folder in a campaign is of its control arm, without HAProxy."""
+    return run.partition(",")[0] == layout.CONTROL
 
 
 def _ends_with_newline(path: Path) -> bool:

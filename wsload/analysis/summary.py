@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from wsload.analysis.busyness import busiest_share
 from wsload.analysis.expect import judge_expectations
 from wsload.analysis.folder import Merged, RunFolder, add_interval
 from wsload.analysis.knee import knee_rows, read_knee
@@ -179,6 +180,7 @@ def summarise(folder: RunFolder, profile: Profile) -> Summary:
     lag = histogram_of(merged, "lag")
     lag_p99_ms = lag.percentile_ns(99) / NS_PER_MS if lag.total() else None
     hold_counters = _counters(merged, (Phase.HOLD,))
+    busy, busy_opening = _haproxy_busy(folder, profile, capacity, hold_end_s)
     observed = Observed(
         lag_p99_ms=lag_p99_ms,
         worker_cpu=totals.cpu["driver"].hold_shares(),
@@ -190,8 +192,9 @@ def summarise(folder: RunFolder, profile: Profile) -> Summary:
         **_replies(profile, hold_counters),
         intervals=totals.intervals,
         hold_end_s=hold_end_s,
-        haproxy_busy=_haproxy_busy(haproxy, capacity) / profile.haproxy.threads,
         capacity=capacity,
+        haproxy_busy=busy,
+        haproxy_busy_opening=busy_opening,
         partial=partial,
     )
     validity, reasons = judge_validity(info, observed, actions)
@@ -252,11 +255,20 @@ def statistics(histogram: Histogram) -> dict[str, Any]:
     return figures
 
 
-def _haproxy_busy(haproxy: HaproxyTotals, capacity: CapacityResult | None) -> float:
-    """The busiest process's share of a core, in the hold or in any plateau that was judged."""
+def _haproxy_busy(
+    folder: RunFolder, profile: Profile, capacity: CapacityResult | None, hold_end_s: float
+) -> tuple[float, float]:
+    """Of a HAProxy that several runs shared: where this one was judged, and in its ramp; else 0."""
+    info = folder.info
+    if info.haproxy_sharers < 2:
+        return 0.0, 0.0
+    judged, ramp = [(info.ramp_s, hold_end_s)], [(0.0, info.ramp_s)]
     if capacity is not None:
-        return max(plateau.haproxy_cpu for plateau in capacity.plateaus)
-    return max(haproxy.cpu.hold_shares().values(), default=0.0)
+        judged, ramp = [(plateau.judged_s, plateau.end_s) for plateau in capacity.plateaus], []
+    shares = (
+        busiest_share(folder.iter_haproxy_stats(), spans, profile.haproxy.threads) for spans in (judged, ramp)
+    )
+    return next(shares), next(shares)
 
 
 def _tunnels(info: RunInfo, totals: IntervalTotals) -> TunnelsPart:

@@ -20,7 +20,7 @@ UNANSWERED_SUSPECT = 0.001
 UNANSWERED_INVALID = 0.01
 """Shares without a reply above which the p99.9 and the p99 are those of the lucky only."""
 BUSY_SHARED_HAPROXY = 0.7
-"""Share of its threads above which the runs that share a HAProxy process slow each other."""
+"""Share of the time above which the runs that share a HAProxy process slow each other."""
 MISSING_INTERVALS = 1
 """Intervals that may be missing without a word: the last one may fall to the run's end."""
 
@@ -51,7 +51,10 @@ class Observed:
     hold_end_s: float | None = None
     """When the hold ended; None: as planned. A search for capacity ends when it has found it."""
     haproxy_busy: float = 0.0
-    """Share of its threads that the busiest HAProxy process used in the hold, or as a plateau was judged."""
+    """Share of the time that a HAProxy that several runs share was busy (:mod:`.busyness`): in the hold, or
+    while a plateau was judged."""
+    haproxy_busy_opening: float = 0.0
+    """The same in the ramp."""
     capacity: CapacityResult | None = None
     """What a search came to."""
     partial: bool = False
@@ -138,16 +141,22 @@ def _busy(info: RunInfo, observed: Observed, _: Sequence[ActionLine]) -> list[Fi
 
 
 def _mixed(info: RunInfo, observed: Observed, _: Sequence[ActionLine]) -> list[Finding]:
-    if info.haproxy_sharers < 2 or observed.haproxy_busy <= BUSY_SHARED_HAPROXY:
-        return []
-    return [
-        (
-            Validity.SUSPECT,
-            f"CPU mixed: the HAProxy process that {info.haproxy_sharers} cells shared used "
-            f"{observed.haproxy_busy * 100:.0f} % of its threads' time while this one was judged, so they "
-            "slowed each other; write parallel = false, or give it more haproxy.threads",
+    shared = (
+        f"CPU mixed: the HAProxy that {info.haproxy_sharers} cells shared was busy, or waited for a core, for"
+    )
+    findings = []
+    if observed.haproxy_busy > BUSY_SHARED_HAPROXY:
+        findings.append(
+            f"{shared} {observed.haproxy_busy * 100:.0f} % of the time that is judged, so they slowed each "
+            "other; lower the load, or write parallel = false"
         )
-    ]
+    if observed.haproxy_busy_opening > BUSY_SHARED_HAPROXY:
+        findings.append(
+            f"{shared} {observed.haproxy_busy_opening * 100:.0f} % of the ramp, so handshakes waited for "
+            f'those of other cells; give it more time: --set load.ramp="{info.ramp_s * 2:g}s", or write '
+            "parallel = false"
+        )
+    return [(Validity.SUSPECT, finding) for finding in findings]
 
 
 def _lost_logs(_info: RunInfo, observed: Observed, _: Sequence[ActionLine]) -> list[Finding]:

@@ -1,8 +1,6 @@
 """Runs a campaign's cells, one by one or several at once; resumes what was cut, keeps ``capacity.csv``."""
 
 import contextlib
-import csv
-import io
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -11,7 +9,8 @@ from pathlib import Path
 import msgspec
 
 from wsload.analysis.campaign import CAPACITY_FACTS, search_facts
-from wsload.analysis.folder import RunFolder
+from wsload.analysis.control import control_arms, control_facts
+from wsload.analysis.folder import CONTROL_FACTS, RunFolder
 from wsload.campaign.batches import Batch, at_once, one_by_one
 from wsload.campaign.grid import Campaign, Cell
 from wsload.campaign.parallel import BatchListener, run_together
@@ -153,13 +152,16 @@ def set_aside(folder: Path) -> None:
 def write_capacity(out: Path, cells: Sequence[Cell]) -> None:
     """``capacity.csv``: a row for each cell that has run, also for one without a result."""
     axes = list(cells[0].values) + (["repeat"] if any(cell.repeat > 1 for cell in cells) else [])
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [*axes, *CAPACITY_FACTS], restval="", lineterminator="\n")
-    writer.writeheader()
-    for cell in cells:
-        if (out / cell.folder).exists():
-            writer.writerow(_row(cell, finished(out / cell.folder), axes))
-    FolderWriter(out).write(layout.CAPACITY, text.getvalue())
+    has_control = any(cell.is_control for cell in cells)
+    columns = [*axes, *CAPACITY_FACTS, *(CONTROL_FACTS if has_control else ())]
+    rows = [_row(cell, finished(out / cell.folder), axes) for cell in cells if (out / cell.folder).exists()]
+    writer = FolderWriter(out)
+    writer.replace_rows(layout.CAPACITY, columns, rows)
+    if has_control:
+        sides = [side for arm in control_arms(out) for side in (arm.control, *arm.cells)]
+        facts = {side.run: control_facts(side) for side in sides}
+        rows = [row | facts.get(str(row["run"]), {}) for row in rows]
+        writer.replace_rows(layout.CAPACITY, columns, rows)
 
 
 def _row(cell: Cell, summary: Summary | None, axes: Sequence[str]) -> dict[str, object]:

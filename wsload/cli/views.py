@@ -167,10 +167,13 @@ def print_campaign(folder: Path) -> None:
 def campaign_findings(folder: Path) -> list[str]:
     """What a campaign's cells say together, a sentence each."""
     from wsload.analysis.campaign import cell_results
+    from wsload.analysis.control import control_arms
     from wsload.analysis.keepalive import keepalive_points
+    from wsload.report.control_wording import control_sentences
     from wsload.report.keepalive_wording import keepalive_sentences
 
-    return keepalive_sentences(keepalive_points(folder, cell_results(folder)))
+    points = keepalive_points(folder, cell_results(folder))
+    return [*keepalive_sentences(points), *control_sentences(control_arms(folder))]
 
 
 def print_campaign_json(folder: Path) -> None:

@@ -11,12 +11,14 @@ from urllib.parse import quote
 
 import jinja2
 
+from wsload.analysis.control import control_arms
 from wsload.analysis.folder import RunFolder, read_capacity
 from wsload.errors import RecordingError
 from wsload.record.layout import PLOTS, REPORT, Summary
 from wsload.record.outcome import Validity, Verdict
 from wsload.report import wording
 from wsload.report.capacity_wording import capacity_rows
+from wsload.report.control_wording import control_sentences
 from wsload.report.text import WORDS, axis_name, fact_heading, fact_text, table_columns
 from wsload.units import NS_PER_MS, format_duration
 
@@ -104,6 +106,7 @@ def write_campaign_html(folder: Path, title: str) -> Path:
             headings=[(fact_heading(name) or axis_name(name, names), name not in WORDS) for name in names],
             rows=[[_cell(name, row[name], folder) for name in names] for row in rows],
             plots=_plots(folder),
+            control=control_sentences(control_arms(folder)),
             folder=folder.name,
         ),
     )

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wsload.analysis.compare import Comparison
+from wsload.analysis.folder import CONTROL_FACTS
 from wsload.record.layout import Summary
 from wsload.record.outcome import Validity, Verdict
 from wsload.report import wording
@@ -113,9 +114,12 @@ def campaign_table(rows: Sequence[Mapping[str, str]], color: bool = False, width
 
 
 def table_columns(rows: Sequence[Mapping[str, str]]) -> list[str]:
-    """The columns of ``capacity.csv`` that say something of cells that search, or of cells that hold."""
+    """The columns of ``capacity.csv`` that say something of cells that search, or of cells that hold.
+
+    What a control adds is told in sentences.
+    """
     searched = any(row.get("capacity") for row in rows)
-    left_out = _OF_PLAIN_CELLS if searched else _OF_SEARCHES
+    left_out = {*(_OF_PLAIN_CELLS if searched else _OF_SEARCHES), *CONTROL_FACTS}
     return [name for name in (rows[0] if rows else ()) if name not in left_out]
 
 
