@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+SOMAXCONN = 4096
+"""How many connections may wait to be accepted, by Linux's default since 5.4."""
 _STEPS_PER_SECOND = 20
 _LONGEST_STEPS = 3600 * _STEPS_PER_SECOND
 
@@ -49,10 +51,10 @@ class StormCourse:
 
 @dataclass(frozen=True, kw_only=True)
 class Server:
-    """What the clients come back to. ``backlog`` is how many may wait (``somaxconn``, if nothing is less)."""
+    """What the clients come back to. ``backlog`` is how many may wait."""
 
     accept_per_s: float
-    backlog: int = 4096
+    backlog: int = SOMAXCONN
     handshake_timeout_s: float = 10.0
     """After which a client gives up, and backs off again."""
 

@@ -12,6 +12,8 @@ from typing import Any
 from wsload.analysis.folder import CONTROL_FACTS, RunFolder, grid_rows
 from wsload.analysis.knee import plateau_at_limit
 from wsload.errors import FolderError
+from wsload.profile.load import load_profile
+from wsload.profile.model import Profile
 from wsload.record import layout
 from wsload.record.layout import CapacityResult
 from wsload.record.outcome import Cause
@@ -35,9 +37,8 @@ CAPACITY_FACTS = (
     "ghosts",
     "run",
 )
-"""The columns of ``capacity.csv`` after the axes. From ``capacity`` to ``ghosts`` they are of a search, and
-empty where a cell does not search; the last three at the highest level where nothing but cuts broke the
-SLO."""
+"""The columns of ``capacity.csv`` after the axes. Of a search, and empty in cells without one, are those from
+``capacity`` to ``ghosts``; the last three at the highest level where nothing but cuts broke the SLO."""
 ROLE_NAMES = {"driver": "driver", "haproxy": "HAProxy", "backend": "backend"}
 _NO_AXIS = {*CAPACITY_FACTS, *CONTROL_FACTS, "repeat"}
 
@@ -188,6 +189,17 @@ def cell_results(campaign_folder: Path) -> list[CellResult]:
             )
         )
     return cells
+
+
+def cell_profile(campaign_folder: Path, cell: CellResult) -> Profile:
+    """The profile that a cell ran, with its axes' values.
+
+    Raises :class:`FolderError` or :class:`ProfileError` where it cannot be read any more.
+    """
+    path = campaign_folder / cell.run
+    settings = RunFolder(path).info.settings
+    overrides = [f"{key}={value}" for key, value in settings.items()]
+    return load_profile(path / layout.PROFILE, overrides).profile
 
 
 def search_facts(found: CapacityResult | None) -> dict[str, object]:

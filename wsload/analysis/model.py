@@ -279,6 +279,6 @@ def _live_within(slo: Slo, cohorts: Sequence[CohortPrediction], profile: Profile
         tunnels = _over_live(cohorts, counted) + _over_live(cohorts, opening) * judged_s
         rate = ended / tunnels if tunnels else 0.0
         return math.inf if rate < slo.bound or (slo.operator == "<=" and rate == slo.bound) else 0.0
-    if slo.aggregation is Aggregation.COUNT:
-        return slo.bound / ended if ended else math.inf
+    if slo.aggregation is Aggregation.COUNT and ended:
+        return slo.bound / ended
     return math.inf

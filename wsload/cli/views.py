@@ -18,6 +18,7 @@ from wsload.errors import FolderError, InterruptedRunError
 from wsload.record import layout
 
 if TYPE_CHECKING:
+    from wsload.analysis.recommend import Recommendation
     from wsload.record.layout import Summary
 
 _NARROWEST, _WIDEST = 80, 120
@@ -59,6 +60,7 @@ def show_run(folder: Path, summary: "Summary", *, as_json: bool, quiet: bool, pl
 
 def show_campaign(folder: Path, *, as_json: bool, quiet: bool, plots: bool) -> None:
     """The same of a campaign."""
+    store_recommendation(folder)
     if as_json:
         print_campaign_json(folder)
     elif not quiet:
@@ -95,11 +97,15 @@ def write_campaign_views(folder: Path) -> None:
     """A campaign's plots and page, and those of its runs. Raises FolderError if they cannot be written."""
     from wsload.analysis.campaign import read_campaign
     from wsload.analysis.keepalive import keepalive_points
+    from wsload.analysis.measured import read_searches
+    from wsload.analysis.recommend import recommend
     from wsload.report.campaign_plots import campaign_caption, write_campaign_plots
     from wsload.report.html import write_campaign_html
     from wsload.report.keepalive_plot import write_keepalive_plot
 
     info, results = read_campaign(folder)
+    searches = read_searches(folder, results)
+    advice = recommend(searches, info)
     try:
         fresh = [folder / cell.run for cell in results if not (folder / cell.run / layout.REPORT).exists()]
         # Drawing is the longest part of a short campaign's end, and each run's is independent.
@@ -116,10 +122,10 @@ def write_campaign_views(folder: Path) -> None:
             raise
         finally:
             pool.shutdown(cancel_futures=True)
-        write_campaign_plots(results, info, folder / layout.PLOTS)
+        write_campaign_plots(results, info, folder / layout.PLOTS, searches, advice)
         if points := keepalive_points(folder, results):
             write_keepalive_plot(points, campaign_caption(results, info), folder / layout.PLOTS)
-        write_campaign_html(folder, info.title)
+        write_campaign_html(folder, info.title, advice)
     except OSError as error:
         raise _no_room(folder, error) from error
 
@@ -154,17 +160,19 @@ def print_json(summary: "Summary") -> None:
 
 
 def print_campaign(folder: Path) -> None:
-    """The table at a campaign's end, on stdout."""
+    """The table at a campaign's end and what it recommends, on stdout."""
     from wsload.analysis.folder import read_capacity
-    from wsload.report.text import campaign_table
+    from wsload.report.text import campaign_table, recommendation_text
 
-    colour = sys.stdout.isatty()
-    table = campaign_table(read_capacity(folder), color=colour, width=text_width())
-    parts = [table, *(f"→ {sentence}\n" for sentence in campaign_findings(folder)), f"results in {folder}"]
-    say("\n".join(parts), colour=colour)
+    colour, width = sys.stdout.isatty(), text_width()
+    table = campaign_table(read_capacity(folder), color=colour, width=width)
+    findings = "".join(f"\n→ {sentence}\n" for sentence in _campaign_findings(folder))
+    advice = _recommendation(folder)
+    words = recommendation_text(advice, color=colour, width=width) if advice is not None else ""
+    say(f"{table}{findings}{words}\nresults in {folder}", colour=colour)
 
 
-def campaign_findings(folder: Path) -> list[str]:
+def _campaign_findings(folder: Path) -> list[str]:
     """What a campaign's cells say together, a sentence each."""
     from wsload.analysis.campaign import cell_results
     from wsload.analysis.control import control_arms
@@ -174,6 +182,26 @@ def campaign_findings(folder: Path) -> list[str]:
 
     points = keepalive_points(folder, cell_results(folder))
     return [*keepalive_sentences(points), *control_sentences(control_arms(folder))]
+
+
+def store_recommendation(folder: Path) -> None:
+    """``recommendation.json``, where the campaign leads to one."""
+    from wsload.run.folder import FolderWriter
+
+    advice = _recommendation(folder)
+    if advice is not None:
+        FolderWriter(folder).write_json(layout.RECOMMENDATION, advice)
+
+
+def _recommendation(folder: Path) -> "Recommendation | None":
+    from wsload.analysis.campaign import cell_results, read_campaign
+    from wsload.analysis.measured import read_searches
+    from wsload.analysis.recommend import recommend
+
+    if not any(cell.capacity is not None for cell in cell_results(folder)):
+        return None
+    info, results = read_campaign(folder)
+    return recommend(read_searches(folder, results), info)
 
 
 def print_campaign_json(folder: Path) -> None:

@@ -51,7 +51,7 @@ _ALL_LOOK = Look(BLACK, "-", "*", "")
 _MOST_VALUES = 9
 _CHAR_IN = 0.079
 """Width of a character of the strip's text."""
-_SLO_MARKS = {
+SLO_MARKS = {
     Verdict.PASSED: ("\N{CHECK MARK}", INK),
     Verdict.FAILED: ("\N{BALLOT X}", VERMILLION),
     Verdict.NONE: ("\N{EN DASH}", QUIET_INK),
@@ -174,44 +174,6 @@ def draw_latency(axes: Axes, along: Sequence[Point], axis: str) -> None:
     legend_beside(axes)
 
 
-def draw_heat_map(
-    axes: Axes,
-    rows: Sequence[Point],
-    columns: Sequence[Point],
-    names: Sequence[str],
-) -> None:
-    """Held share per cell of a two-axis grid, the value and the SLO's result written into each."""
-    shares = np.full((len(rows), len(columns)), np.nan)
-    for y, row in enumerate(rows):
-        for x, column in enumerate(columns):
-            group = [cell for cell in row.cells if cell in column.cells]
-            if group:
-                shares[y, x] = 100 * np.mean([cell.held / cell.planned for cell in group if cell.planned])
-                mark = _SLO_MARKS[worst_slo(group)][0] if worst_slo(group) is not Verdict.NONE else ""
-                held = np.mean([cell.held for cell in group])
-                axes.text(
-                    x,
-                    y,
-                    f"{shares[y, x]:.1f}%\n{held:,.0f} {mark}",
-                    ha="center",
-                    va="center",
-                    fontsize=9.5,
-                    color="white" if shares[y, x] < 45 else INK,
-                )
-            else:
-                axes.text(x, y, "no result", ha="center", va="center", fontsize=9, color=QUIET_INK)
-    image = axes.imshow(shares, cmap="cividis", vmin=0, vmax=100, aspect="auto", origin="lower")
-    bar = figure_of(axes).colorbar(image, ax=axes, pad=0.02)
-    bar.set_label("tunnels held at the end of hold (%)")
-    axes.set_xticks(range(len(columns)), [point.text for point in columns])
-    axes.set_yticks(range(len(rows)), [point.text for point in rows])
-    axes.set_ylabel(axis_label(names[0], [point.text for point in rows]))
-    axes.set_xlabel(axis_label(names[1], [point.text for point in columns]))
-    axes.grid(visible=False)
-    axes.vlines(np.arange(len(columns) - 1) + 0.5, -0.5, len(rows) - 0.5, color="white", linewidth=2)
-    axes.hlines(np.arange(len(rows) - 1) + 0.5, -0.5, len(columns) - 0.5, color="white", linewidth=2)
-
-
 def worst_slo(cells: Sequence[CellResult]) -> Verdict:
     """Failed where any repeat failed, passed where all that have SLOs passed."""
     verdicts = {cell.slo for cell in cells}
@@ -307,7 +269,7 @@ def _slo_row(axes: Axes, along: Sequence[Point]) -> None:
     """One sign per point above the axes: SLO passed, failed or not stated."""
     y = 1 + 0.5 * MARK_ROW_IN / height_in(axes)
     for point in along:
-        sign, color = _SLO_MARKS[worst_slo(point.cells)]
+        sign, color = SLO_MARKS[worst_slo(point.cells)]
         text = axes.text(point.x, y, sign, transform=axes.get_xaxis_transform(), ha="center", va="center")
         text.set(color=color, fontsize=13, fontweight="bold")
     words = "SLO: \N{CHECK MARK} passed  \N{BALLOT X} failed"

@@ -13,10 +13,11 @@ import jinja2
 
 from wsload.analysis.control import control_arms
 from wsload.analysis.folder import RunFolder, read_capacity
+from wsload.analysis.recommend import Recommendation
 from wsload.errors import RecordingError
 from wsload.record.layout import PLOTS, REPORT, Summary
 from wsload.record.outcome import Validity, Verdict
-from wsload.report import wording
+from wsload.report import recommendation_wording, wording
 from wsload.report.capacity_wording import capacity_rows
 from wsload.report.control_wording import control_sentences
 from wsload.report.text import WORDS, axis_name, fact_heading, fact_text, table_columns
@@ -28,6 +29,12 @@ VALIDITY_CLASSES: Mapping[str, str] = {
     Validity.SUSPECT: "doubt",
     Validity.INVALID: "bad",
 }
+_EXPLANATIONS = {
+    False: "Held: open at the end of the hold. Lost: ended by no plan.",
+    True: "Capacity: live tunnels within the SLO, at so many clients offered. At limit: live tunnels, "
+    "whatever an idle timer cut; cuts and ghosts are at so many.",
+}
+"""Of the columns of cells that hold a load, and of those that search."""
 _COLUMN_CLASSES: dict[str, Mapping[str, str]] = {"slo": VERDICT_CLASSES, "validity": VALIDITY_CLASSES}
 
 
@@ -89,8 +96,9 @@ def write_html(folder: RunFolder, summary: Summary) -> Path:
     )
 
 
-def write_campaign_html(folder: Path, title: str) -> Path:
-    """Write ``report.html`` into a campaign's folder: its capacity table, its plots, links to its runs.
+def write_campaign_html(folder: Path, title: str, advice: Recommendation | None = None) -> Path:
+    """Write ``report.html`` into a campaign's folder: what it recommends, its table and plots, links to its
+    runs.
 
     Raises:
         FolderError: ``folder`` is no campaign's.
@@ -105,6 +113,10 @@ def write_campaign_html(folder: Path, title: str) -> Path:
             title=title,
             headings=[(fact_heading(name) or axis_name(name, names), name not in WORDS) for name in names],
             rows=[[_cell(name, row[name], folder) for name in names] for row in rows],
+            explanation=_EXPLANATIONS["capacity" in names],
+            advice=recommendation_wording.paragraph(advice) if advice else "",
+            advice_rows=recommendation_wording.rows(advice) if advice else [],
+            config_lines=recommendation_wording.config_lines(advice) if advice else [],
             plots=_plots(folder),
             control=control_sentences(control_arms(folder)),
             folder=folder.name,

@@ -11,9 +11,10 @@ from rich.text import Text
 
 from wsload.analysis.compare import Comparison
 from wsload.analysis.folder import CONTROL_FACTS
+from wsload.analysis.recommend import Recommendation
 from wsload.record.layout import Summary
 from wsload.record.outcome import Validity, Verdict
-from wsload.report import wording
+from wsload.report import recommendation_wording, wording
 from wsload.report.capacity_wording import capacity_rows
 from wsload.report.wording import STATISTICS, Row
 from wsload.units import format_share
@@ -111,6 +112,19 @@ def campaign_table(rows: Sequence[Mapping[str, str]], color: bool = False, width
     for row in rows:
         table.add_row(*(_fact(name, row[name]) for name in names))
     return render([table], color, width)
+
+
+def recommendation_text(advice: Recommendation, color: bool = False, width: int = 100) -> str:
+    """What a campaign recommends: a paragraph, the numbers, and lines for haproxy.cfg."""
+    rows = recommendation_wording.rows(advice)
+    name_width = max([NAME_WIDTH, *(len(row.name) + 2 for row in rows)])
+    style = "bold" if advice.timer_s is not None else "yellow"
+    parts: list[RenderableType] = ["", Text(recommendation_wording.paragraph(advice), style=style), ""]
+    parts += _dotted(rows, name_width, width)
+    lines = recommendation_wording.config_lines(advice)
+    if lines:
+        parts += ["", Text("\n".join(f"    {line}" for line in lines))]
+    return render(parts, color, width)
 
 
 def table_columns(rows: Sequence[Mapping[str, str]]) -> list[str]:

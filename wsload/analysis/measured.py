@@ -1,0 +1,115 @@
+"""What a campaign's searches measured, beside what the model says of the same cells."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from wsload.analysis.campaign import CellResult, cell_profile
+from wsload.analysis.knee import plateau_at_limit
+from wsload.analysis.model import Prediction, not_modelled, predict
+from wsload.analysis.plateau import outcome_of
+from wsload.plan.knee import Outcome
+from wsload.profile.model import Profile
+from wsload.profile.plateaus import idle_timer_ns
+from wsload.record.layout import CapacityResult, Plateau
+from wsload.record.outcome import Validity
+from wsload.units import NS_PER_S
+
+TUNNEL_AXIS = "haproxy.timeouts.tunnel"
+
+
+@dataclass(frozen=True)
+class Bracket:
+    """A search's live tunnels, from the highest level that held to the first that did not."""
+
+    low: float
+    high: float
+
+    @property
+    def middle(self) -> float:
+        """The best single figure."""
+        return (self.low + self.high) / 2
+
+
+@dataclass(frozen=True)
+class Searched:
+    """One cell that searched. ``said`` is the model's; None where the profile is not modelled."""
+
+    cell: CellResult
+    result: CapacityResult
+    profile: Profile
+    at_limit: Bracket
+    """Whatever was cut: no level failed up to ``low`` for want of slots or of anything else."""
+    said: Prediction | None
+
+    @property
+    def timer_s(self) -> float:
+        """``timeout tunnel``, or what stands for it."""
+        return idle_timer_ns(self.profile.haproxy) / NS_PER_S
+
+    @property
+    def plateau(self) -> Plateau | None:
+        """The highest level that held, whatever was cut."""
+        return plateau_at_limit(self.result.plateaus)
+
+    @property
+    def meets_slo(self) -> bool:
+        """Whether any level passed."""
+        return self.result.level > 0
+
+    @property
+    def capacity(self) -> Bracket:
+        """Within the SLO; nothing where no level passed."""
+        if not self.meets_slo:
+            return Bracket(0.0, 0.0)
+        low = min(self.result.capacity, self.at_limit.high)
+        return Bracket(low, max(low, self.at_limit.high))
+
+    @property
+    def difference(self) -> float | None:
+        """How far the measured live tunnels at the limit are from the model's: 0.02 is 2 % more."""
+        if self.said is None or not self.said.live_at_limit:
+            return None
+        return self.at_limit.middle / self.said.live_at_limit - 1
+
+    @property
+    def is_believed(self) -> bool:
+        """Whether it counts for a recommendation."""
+        return self.cell.validity != Validity.INVALID
+
+
+def read_searches(folder: Path, cells: Sequence[CellResult]) -> list[Searched]:
+    """The cells of a campaign's folder that searched, in its order; empty where none did."""
+    return [
+        searched(cell, cell.capacity, cell_profile(folder, cell))
+        for cell in cells
+        if cell.capacity is not None
+    ]
+
+
+def searched(cell: CellResult, result: CapacityResult, profile: Profile) -> Searched:
+    """One cell beside the model of its profile."""
+    said = None if not_modelled(profile) else predict(profile, maxconn=cell.maxconn or None)
+    return Searched(cell, result, profile, _at_limit(result), said)
+
+
+def by_timer(searches: Sequence[Searched]) -> list[tuple[float, list[Searched]]]:
+    """Repeats together, by ``timeout tunnel`` ascending."""
+    timers_s = sorted({each.timer_s for each in searches})
+    return [(timer_s, [each for each in searches if each.timer_s == timer_s]) for timer_s in timers_s]
+
+
+def typical_difference(searches: Sequence[Searched]) -> float | None:
+    """The median over the points that may be believed."""
+    differences = [each.difference for each in searches if each.is_believed]
+    known = [difference for difference in differences if difference is not None]
+    return statistics.median(known) if known else None
+
+
+def _at_limit(result: CapacityResult) -> Bracket:
+    held = plateau_at_limit(result.plateaus)
+    low, level = (held.live, held.level) if held is not None else (0.0, 0)
+    failed = [each for each in result.plateaus if each.level > level and outcome_of(each) is Outcome.FAILED]
+    first = min(failed, key=lambda each: each.level, default=None)
+    return Bracket(low, max(low, first.live) if first is not None else low)
