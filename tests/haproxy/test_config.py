@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from wsload.haproxy.config import abns_address, effective_timers_ms, haproxy_time, log_format, render
+from wsload.haproxy.config import abns_address, effective_timers_ms, log_format, render
 from wsload.profile.model import DEFAULT_TIMEOUTS_NS, TIMEOUT_NAMES, Haproxy
 from wsload.units import NS_PER_MS, NS_PER_S
 
@@ -135,21 +135,6 @@ def test_the_log_line_is_json_and_grows_with_the_release(version: str, more: set
     fields = set(json.loads(sample))
     assert {"ts", "Tt", "ci", "cp", "bi", "bp", "id", "r", "sq"} <= fields
     assert fields & {"fc_err", "bc_err", "term_events"} == more
-
-
-@pytest.mark.parametrize(
-    ("ns", "text"),
-    [
-        (86400 * NS_PER_S, "1d"),
-        (3600 * NS_PER_S, "1h"),
-        (90 * NS_PER_S, "90s"),
-        (1500 * NS_PER_MS, "1500ms"),
-        (1, "1ms"),
-        (0, "0ms"),
-    ],
-)
-def test_a_duration_is_written_in_its_largest_exact_unit(ns: int, text: str) -> None:
-    assert haproxy_time(ns) == text
 
 
 def test_the_timers_in_force_have_haproxys_fall_backs() -> None:
