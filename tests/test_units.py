@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsload import units
-from wsload.units import UnitError
+from wsload.units import NS_PER_MS, NS_PER_S, UnitError, haproxy_time
 
 UNIT_NS = {
     "ns": 1,
@@ -106,3 +106,18 @@ def test_a_rate_per_minute_is_a_sixtieth_of_one_per_second(number: int) -> None:
 def test_a_share_in_tenths_of_a_percent_survives_format_and_parse(tenths: int) -> None:
     share = tenths / 1000
     assert units.parse_share(units.format_share(share)) == pytest.approx(share)
+
+
+@pytest.mark.parametrize(
+    ("ns", "text"),
+    [
+        (86400 * NS_PER_S, "1d"),
+        (3600 * NS_PER_S, "1h"),
+        (90 * NS_PER_S, "90s"),
+        (1500 * NS_PER_MS, "1500ms"),
+        (1, "1ms"),
+        (0, "0ms"),
+    ],
+)
+def test_haproxy_is_told_a_duration_in_its_largest_exact_unit(ns: int, text: str) -> None:
+    assert haproxy_time(ns) == text

@@ -21,6 +21,8 @@ _DURATIONS_NS = {
     "h": 3600 * NS_PER_S,
     "d": 86400 * NS_PER_S,
 }
+_HAPROXY_UNITS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000))
+"""In ms, the largest first."""
 _SIZES = {
     "B": 1,
     "kB": 1000,
@@ -146,6 +148,18 @@ def format_duration(ns: float) -> str:
     days, hours, minutes = seconds // 86400, seconds // 3600 % 24, seconds // 60 % 60
     parts = [(days, "d"), (hours, "h"), (minutes, "m"), (seconds % 60, "s")]
     return "".join(f"{number}{unit}" for number, unit in parts if number)
+
+
+def haproxy_time(ns: int) -> str:
+    """A duration as HAProxy writes it, in the largest unit that is exact: 90e9 -> ``"90s"``.
+
+    Rounded up to whole milliseconds, HAProxy's resolution.
+    """
+    ms = -(-ns // NS_PER_MS)
+    for unit, unit_ms in _HAPROXY_UNITS:
+        if ms and ms % unit_ms == 0:
+            return f"{ms // unit_ms}{unit}"
+    return f"{ms}ms"
 
 
 def format_size(size_bytes: float) -> str:

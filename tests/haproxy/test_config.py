@@ -8,7 +8,6 @@ from wsload.haproxy.config import (
     Route,
     abns_address,
     effective_timers_ms,
-    haproxy_time,
     log_format,
     render,
 )
@@ -153,21 +152,6 @@ def test_the_log_line_is_json_and_grows_with_the_release(version: str, more: set
     fields = set(json.loads(sample))
     assert {"ts", "Tt", "ci", "cp", "bi", "bp", "id", "r", "sq"} <= fields
     assert fields & {"fc_err", "bc_err", "term_events"} == more
-
-
-@pytest.mark.parametrize(
-    ("ns", "text"),
-    [
-        (86400 * NS_PER_S, "1d"),
-        (3600 * NS_PER_S, "1h"),
-        (90 * NS_PER_S, "90s"),
-        (1500 * NS_PER_MS, "1500ms"),
-        (1, "1ms"),
-        (0, "0ms"),
-    ],
-)
-def test_a_duration_is_written_in_its_largest_exact_unit(ns: int, text: str) -> None:
-    assert haproxy_time(ns) == text
 
 
 def test_the_timers_in_force_have_haproxys_fall_backs() -> None:

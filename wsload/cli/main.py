@@ -9,7 +9,18 @@ import click
 import wsload
 from wsload.errors import ExitCode, WsloadError
 
-_COMMANDS = ("run", "campaign", "check", "report", "compare", "diagnose", "probe", "backend", "profiles")
+_COMMANDS = (
+    "run",
+    "campaign",
+    "check",
+    "report",
+    "compare",
+    "diagnose",
+    "probe",
+    "size",
+    "backend",
+    "profiles",
+)
 
 
 class _LazyGroup(click.Group):

@@ -7,8 +7,7 @@ from wsload.haproxy.cfg_lines import Line, parse_time_ns
 from wsload.haproxy.cfg_routes import Route
 from wsload.haproxy.cfg_sections import BACK_KINDS, FRONT_KINDS, Section, SectionKind, Timeout
 from wsload.haproxy.cfg_tunnels import About, idle_end, in_force, tunnel_backends, tunnel_timer
-from wsload.haproxy.config import haproxy_time
-from wsload.units import NS_PER_MS, NS_PER_S
+from wsload.units import NS_PER_MS, NS_PER_S, haproxy_time
 
 TUNNEL_LINE = "timeout tunnel 1h"
 """The manual's own example."""

@@ -6,7 +6,7 @@ from wsload.haproxy.cfg_lines import Line
 from wsload.haproxy.cfg_reader import Config
 from wsload.haproxy.cfg_routes import Route, tells_websockets
 from wsload.haproxy.cfg_sections import Section, Timeout
-from wsload.haproxy.config import haproxy_time
+from wsload.units import haproxy_time
 
 
 class About(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ import jinja2
 import msgspec
 
 from wsload.profile.model import TIMEOUT_NAMES, TUNNEL_TIMEOUT_HEADER, Haproxy
-from wsload.units import NS_PER_MS, NS_PER_S
+from wsload.units import NS_PER_MS, haproxy_time
 
 _ABNS_BYTES = 108  # sizeof(sun_path): HAProxy pads abstract names with zeros to all of it
 
@@ -36,8 +36,6 @@ _TIMEOUT_MEANINGS = {
     "http-request": "The request's headers have to be complete by then.",
     "http-keep-alive": "Waiting for a next request on a connection that is no tunnel.",
 }
-
-_TIME_UNITS = (("d", 86400 * NS_PER_S), ("h", 3600 * NS_PER_S), ("m", 60 * NS_PER_S), ("s", NS_PER_S))
 
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.PackageLoader("wsload.haproxy"),
@@ -154,18 +152,6 @@ def log_format(version: str) -> str:
     """The JSON log format for a release such as ``"3.2.26"``; field names are HAProxy's own aliases."""
     release = _release(version)
     return _LOG_FORMAT + "".join(fields for since, fields in _LOG_FIELDS_SINCE if release >= since) + "}"
-
-
-def haproxy_time(ns: int) -> str:
-    """A duration as HAProxy writes it, in the largest unit that is exact: 90e9 -> ``"90s"``.
-
-    Rounded up to whole milliseconds, HAProxy's resolution.
-    """
-    ms = _milliseconds(ns)
-    for unit, unit_ns in _TIME_UNITS:
-        if ms and ms % (unit_ns // NS_PER_MS) == 0:
-            return f"{ms // (unit_ns // NS_PER_MS)}{unit}"
-    return f"{ms}ms"
 
 
 def effective_timers_ms(haproxy: Haproxy) -> dict[str, int]:
