@@ -23,12 +23,13 @@ TIMERS_MS = {"connect": 5_000, "client": 30_000, "server": 30_000, "tunnel": 3_6
 
 @dataclass(frozen=True)
 class Ends:
-    """``count`` tunnels of ``cohort`` (the first ones opened) end ``age_s`` after opening."""
+    """``count`` tunnels of ``cohort`` (the first ones opened) end ``age_s`` after opening; ``idle_s`` is None
+    where nobody was left to say."""
 
     cohort: str
     count: int
     age_s: float
-    idle_s: float
+    idle_s: float | None
     wire: Wire = Wire.FIN
     cause: Cause = Cause.PEER_FIN
     confidence: Confidence = Confidence.LIKELY
@@ -209,7 +210,7 @@ def intervals(made: Choices, tunnels: Sequence[Tunnel]) -> Iterator[IntervalLine
                     1000 * (ended[0].end.age_s if ended[0].end else 1), len(ended), 0
                 )
                 histograms["idle_at_disconnect"] = _encoded(
-                    1000 * (ended[0].end.idle_s if ended[0].end else 1), len(ended), 0
+                    1000 * ((ended[0].end and ended[0].end.idle_s) or 1), len(ended), 0
                 )
             counters = {key: count for key, count in counters.items() if count}
             if counters or histograms:
@@ -247,6 +248,7 @@ def disconnect_rows(made: Choices, tunnels: Sequence[Tunnel]) -> list[tuple[Any,
         if tunnel.failed is not None:
             continue
         end = tunnel.end
+        idle_s: float | None
         if end is not None and tunnel.ended_s is not None and tunnel.ended_s <= min(made.end_s, drain_s):
             t_s, idle_s = tunnel.ended_s, end.idle_s
             tail: tuple[Any, ...] = (
@@ -284,8 +286,7 @@ def disconnect_rows(made: Choices, tunnels: Sequence[Tunnel]) -> list[tuple[Any,
                 "127.0.0.1:8080",
                 made.phase_at(t_s),
                 f"{t_s - tunnel.opened_s:.6f}",
-                f"{idle_s:.6f}",
-                f"{idle_s:.6f}",
+                *("" if idle_s is None else f"{idle_s:.6f}",) * 2,
                 *tail,
             )
         )

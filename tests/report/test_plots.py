@@ -15,7 +15,7 @@ from tests.made_folder import Ends, make_folder
 from wsload.analysis.folder import RunFolder
 from wsload.record.histogram import Histogram
 from wsload.record.layout import ActionLine
-from wsload.record.outcome import Cause, Phase
+from wsload.record.outcome import Cause, Phase, Wire
 from wsload.report import plots
 from wsload.report.drawing import Timer, draw_ends, group_timers, spread_edges
 from wsload.report.plots import run_caption, write_plots
@@ -42,6 +42,7 @@ NAMES = {
 }
 CUT = Ends("idle", 40, 4.0, 4.0, cause=Cause.HAPROXY_TUNNEL_TIMEOUT)
 RESET = Ends("chatty", 5, 2.0, 0.1, cause=Cause.PEER_RESET)
+LOST = Ends("idle", 8, 4.0, None, wire=Wire.UNSEEN, cause=Cause.GENERATOR_LOST)
 CAPTION = Caption(("mixed", "100 tunnels"), ("validity: valid",))
 
 
@@ -168,6 +169,29 @@ def test_planned_closes_are_left_out_of_the_disconnects_with_a_note(full: Drawn)
     assert "HAProxy tunnel timeout (40)" in full.texts("disconnects")
     assert "peer reset (5)" in full.texts("disconnects")
     assert "53 planned closes are left out" in full.texts("disconnects")
+
+
+def test_ends_of_unknown_idle_time_are_counted_where_they_cannot_be_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = drawn(make_folder(tmp_path / "lost", ends=[LOST]), monkeypatch)
+    assert "generator lost (8)" in lost.texts("disconnects")
+    assert "not known of any of the 8 disconnects" in lost.texts("disconnects")
+    assert "no disconnects in this run" not in lost.texts("disconnects")
+    both = drawn(make_folder(tmp_path / "both", ends=[LOST, RESET]), monkeypatch)
+    assert "not known of 8 more" in both.texts("disconnects")
+
+
+def test_what_one_cohort_holds_is_drawn_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = drawn(make_folder(tmp_path / "run", cohorts={"idle": 20}), monkeypatch)
+    assert "open tunnels, all idle" in found.texts("tunnels_over_time")
+    assert "open, idle" not in found.texts("tunnels_over_time")
+
+
+def test_a_plot_of_nothing_takes_little_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = drawn(make_folder(tmp_path / "run", cohorts={"idle": 20}), monkeypatch)
+    for name in ("latency_percentiles", "latency_over_time"):
+        assert found.figures[name].get_figheight() < 0.7 * found.figures["tunnels_over_time"].get_figheight()
 
 
 def test_actions_and_phases_stand_above_the_plots_over_time(full: Drawn) -> None:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from tests.made_folder import Ends, make_folder
 from wsload.analysis.folder import RunFolder
 from wsload.analysis.survival import kaplan_meier
-from wsload.record.outcome import Cause
+from wsload.record.outcome import Cause, Wire
 from wsload.report.drawing import Timer
 from wsload.report.style import Caption, house_style, look_of, new_figure
 from wsload.report.survival_plots import draw_survival, survival_figure, write_survival_plots
@@ -90,6 +90,14 @@ def test_where_only_the_plan_ended_tunnels_it_says_so(tmp_path: Path) -> None:
     words = texts(figure_for(tmp_path / "run"))
     assert "no tunnel ended but by the plan" in words
     assert "idle: 0 of 60 ended" in words
+
+
+def test_ends_of_unknown_idle_time_are_not_called_planned(tmp_path: Path) -> None:
+    lost = Ends("idle", 8, 4.0, None, wire=Wire.UNSEEN, cause=Cause.GENERATOR_LOST)
+    words = texts(figure_for(tmp_path / "run", ends=[lost]))
+    assert "idle: 8 of 60 ended" in words
+    assert "no tunnel ended but by the plan" not in words
+    assert "no idle time is known of those that ended" in words
 
 
 def test_a_run_cut_short_counts_open_tunnels_as_alive_and_says_so(tmp_path: Path) -> None:

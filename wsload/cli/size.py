@@ -204,9 +204,8 @@ def _start(folder: Path | None, given: dict[str, Any]) -> "tuple[Costs, Fleet, l
         return RELEASES[release or max(RELEASES)], Fleet(tunnels=given["tunnels"]), []
     if release is not None:
         raise click.UsageError("--haproxy-version: --from says it already; leave one out")
-    from wsload.analysis.folder import RunFolder
+    from wsload.analysis.folder import RunFolder, stored_profile
     from wsload.analysis.sizing.calibration import calibrate
-    from wsload.run.session import stored_profile
 
     return calibrate(RunFolder(folder), stored_profile(folder).profile)
 

@@ -44,6 +44,7 @@ _FAR = 30.0
 _NEAR = 0.02
 _LEAST_S = 1e-3
 """Log axes of durations begin here; anything shorter is drawn here, and said to be."""
+_NO_DISCONNECTS = "no disconnects in this run but planned ones"
 
 
 @dataclass(frozen=True)
@@ -210,8 +211,9 @@ def draw_tunnels(axes: Axes, cohorts: Sequence[Line], slots: Line | None, maxcon
         say(axes, "no interval was recorded")
         return
     total = np.sum([line.y for line in cohorts], axis=0)
-    axes.plot(cohorts[0].t_s, total, color=BLACK, linewidth=2.4, label="open tunnels, all")
-    for line in cohorts:
+    only = cohorts[0].label if len(cohorts) == 1 else ""
+    axes.plot(cohorts[0].t_s, total, color=BLACK, linewidth=2.4, label=f"open tunnels, all {only}".rstrip())
+    for line in () if only else cohorts:
         axes.plot(
             line.t_s, line.y, color=line.look.color, linestyle=line.look.dash, label=f"open, {line.label}"
         )
@@ -291,16 +293,18 @@ def draw_ends(
     *,
     mark_rows: int,
     x_label: str,
+    unknown: int = 0,
 ) -> None:
     """Disconnects by a duration, stacked by cause, each timer a labelled line.
 
-    ``values_s`` is cause -> seconds. Timers too far away to share the axis are named above it.
+    ``values_s`` is cause -> seconds; ``unknown`` more have no such duration. Timers too far away to share the
+    axis are named beside it.
     """
     axes.set_xlabel(f"{x_label} (duration)")
     axes.set_ylabel("disconnects per bin")
     every = np.concatenate([*values_s.values()]) if values_s else np.empty(0)
     if not len(every):
-        say(axes, "no disconnects in this run but planned ones")
+        say(axes, f"not known of any of the {unknown:,} disconnects" if unknown else _NO_DISCONNECTS)
         axes.set_xticks([])
         return
     low, high = max(float(every.min()), _LEAST_S), max(float(every.max()), _LEAST_S)
@@ -337,6 +341,8 @@ def draw_ends(
     for words, labels in (("in full", spelled), ("beyond the axis", beyond), ("also drawn", unnamed)):
         if labels:
             handles.append(Line2D([], [], linestyle="", label=f"{words}: {', '.join(labels)}"))
+    if unknown:
+        handles.append(Line2D([], [], linestyle="", label=f"not known of {unknown:,} more"))
     legend_beside(axes, handles)
 
 

@@ -66,6 +66,8 @@ _LATENCY_DASHES: dict[str, Dash] = {
 }
 _OPENING_METRICS = ("connect", "upgrade", "handshake")
 _MOST_BANDS = 6
+_EMPTY_IN = 1.2
+"""Height of a panel that only says why it is empty."""
 _NO_EVENTS = {"workers_ready", "haproxy_log"}
 """Actions that carry figures of the run, but changed nothing."""
 _TIMER_ROWS, _ACTION_ROWS = 2, 2
@@ -121,7 +123,6 @@ def _looks(info: RunInfo) -> dict[str, Look]:
 
 
 def _latency_percentiles(info: RunInfo, data: RunData, caption: Caption) -> Figure:
-    figure, (axes,) = new_figure("Latency by percentile, in the hold", caption, panel_heights_in=(4.4,))
     looks = _looks(info)
     curves = [
         Curve(f"{cohort}: {METRIC_WORDS[metric]}", looks[cohort], dash, *percentile_curve(histogram))
@@ -133,6 +134,8 @@ def _latency_percentiles(info: RunInfo, data: RunData, caption: Caption) -> Figu
         lag = data.total("lag", list(info.cohorts), [Phase.HOLD])
         look = Look(QUIET_INK, _DOTTED, "x", "")
         curves.append(Curve("lag of the driver, all", look, _DOTTED, *percentile_curve(lag), width=1.6))
+    height_in = 4.4 if curves else _EMPTY_IN
+    figure, (axes,) = new_figure("Latency by percentile, in the hold", caption, panel_heights_in=(height_in,))
     draw_percentiles(axes, curves, y_label="latency (ms)", empty="no latency was measured in the hold")
     axes.set_xlabel("percentile of messages (%)")
     return figure
@@ -142,7 +145,7 @@ def _latency_over_time(folder: RunFolder, data: RunData, caption: Caption) -> Fi
     info, looks = folder.info, _looks(folder.info)
     keys = [(metric, cohort) for cohort in info.cohorts for metric in OVER_TIME_METRICS]
     keys = [key for key in keys if data.bins.get(key)]
-    heights = [1.85 if len(keys) > 1 else 3.6] * max(1, len(keys[:_MOST_BANDS]))
+    heights = [1.85 if len(keys) > 1 else 3.6] * len(keys[:_MOST_BANDS]) or [_EMPTY_IN]
     figure, panels = time_figure("Latency over time", caption, heights, folder)
     for axes, (metric, cohort) in zip(panels, keys, strict=False):
         t_s = np.array([time for time, _ in data.bins[metric, cohort]])
@@ -214,11 +217,12 @@ def _openings(info: RunInfo, data: RunData, caption: Caption) -> Figure:
 def _disconnects(folder: RunFolder, caption: Caption) -> Figure:
     ages: dict[str, list[float]] = defaultdict(list)
     idles: dict[str, list[float]] = defaultdict(list)
-    planned = 0
+    planned = ended = 0
     for row in folder.iter_disconnects():
         if row.cause is Cause.PLANNED:
             planned += 1
             continue
+        ended += 1
         if row.age_s is not None:
             ages[row.cause].append(row.age_s)
         idle_s = [idle for idle in (row.idle_rx_s, row.idle_tx_s) if idle is not None]
@@ -228,7 +232,7 @@ def _disconnects(folder: RunFolder, caption: Caption) -> Figure:
     figure, panels = new_figure(
         "Disconnects by tunnel age and idle time",
         caption,
-        panel_heights_in=(2.3, 2.3) if ages else (1.2, 1.2),
+        panel_heights_in=(2.3 if ages else _EMPTY_IN, 2.3 if idles else _EMPTY_IN),
         mark_rows=_TIMER_ROWS if ages else 0,
         share_x=False,
     )
@@ -237,7 +241,8 @@ def _disconnects(folder: RunFolder, caption: Caption) -> Figure:
     x_labels = ("age of the tunnel at its end", "idle time at the end, since the last byte either way")
     for axes, values, x_label in zip(panels, (ages, idles), x_labels, strict=True):
         by_cause = {str(cause): np.array(values[cause]) for cause in causes if values[cause]}
-        draw_ends(axes, by_cause, looks, timers, mark_rows=_TIMER_ROWS, x_label=x_label)
+        unknown = ended - sum(map(len, values.values()))
+        draw_ends(axes, by_cause, looks, timers, mark_rows=_TIMER_ROWS, x_label=x_label, unknown=unknown)
     if planned:
         remark(figure, f"{planned:,} planned closes are left out")
     return figure

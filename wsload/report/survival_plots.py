@@ -3,7 +3,7 @@
 Import lazily from the CLI: this module imports matplotlib.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +51,7 @@ _LOG_FROM = 8.0
 _MOST_DECADES = 4
 _WIDTH, _WIDER, _WIDEST = 1.7, 1.0, 3.9
 """Line widths: each cohort is drawn over a wider one, so that curves that coincide all show."""
+_NO_IDLE_KNOWN = "no idle time is known of those that ended"
 _CENSORED = "censored: alive when last seen"
 _ROOM = 1.5
 """A timer within this multiple of the longest time is drawn; one beyond is named."""
@@ -79,6 +80,9 @@ def survival_figure(folder: RunFolder) -> Figure:
     for axes, (what, x_label) in zip(panels, _PANELS, strict=True):
         by_cohort = {cohort: whats[what] for cohort, whats in found.items() if len(whats[what].times_s)}
         draw_survival(axes, by_cohort, looks, timers, x_label=x_label)
+        if by_cohort and not _any_ended(by_cohort.values()):
+            some_ended = _any_ended(whats["age"] for whats in found.values())
+            note(axes, _NO_IDLE_KNOWN if some_ended else "no tunnel ended but by the plan")
     still_open = sum(left_open(folder).values())
     if still_open:
         remark(figure, f"{still_open:,} were left open: idle time unknown")
@@ -123,8 +127,10 @@ def draw_survival(
         if labels:
             handles.append(Line2D([], [], linestyle="", label=f"{words}: {', '.join(labels)}"))
     legend_beside(axes, handles)
-    if not any(curve.ended.any() for curve in by_cohort.values()):
-        note(axes, "no tunnel ended but by the plan")
+
+
+def _any_ended(some: Iterable[SurvivalCurve]) -> bool:
+    return any(curve.ended.any() for curve in some)
 
 
 def _draw_curve(

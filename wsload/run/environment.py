@@ -25,7 +25,7 @@ _SYSCTLS = (
 
 
 def describe_environment(haproxy_version: str, timers_ms: Mapping[str, int], via: str) -> dict[str, Any]:
-    """Versions, kernel, limits, HAProxy's timers in force, and which parts of the run share the host's cores.
+    """Versions, kernel, limits, HAProxy's timers in force, and which parts of the run share this host.
 
     ``timers_ms`` by HAProxy's own names; empty where there is no managed HAProxy.
     """

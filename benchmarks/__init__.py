@@ -1,0 +1,1 @@
+"""What wsload costs: measured, printed as JSON, held against bars."""
