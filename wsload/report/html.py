@@ -65,7 +65,11 @@ def write_html(folder: RunFolder, summary: Summary) -> Path:
             validity_class=VALIDITY_CLASSES[Validity(summary.verdict.validity)],
             slo_rows=[(row, wording.slo_value(row)) for row in summary.verdict.slo_rows],
             capacity_rows=capacity_rows(summary),
-            tunnel_rows=[*wording.tunnel_rows(summary), *wording.failure_rows(summary)],
+            tunnel_rows=[
+                *wording.tunnel_rows(summary),
+                *wording.stand_in_rows(summary),
+                *wording.failure_rows(summary),
+            ],
             statistics=list(wording.STATISTICS),
             latency_rows=wording.latency_rows(summary),
             traffic_rows=wording.traffic_rows(summary),

@@ -52,7 +52,11 @@ def final_text(summary: Summary, folder_path: Path, color: bool = False, width: 
     """A run's result, the verdict first. ``width`` in columns; good from 80, best from 110."""
     rows = {
         "capacity": capacity_rows(summary),
-        "tunnels": [*wording.tunnel_rows(summary), *wording.failure_rows(summary)],
+        "tunnels": [
+            *wording.tunnel_rows(summary),
+            *wording.stand_in_rows(summary),
+            *wording.failure_rows(summary),
+        ],
         "latency": wording.latency_rows(summary),
         "traffic": wording.traffic_rows(summary),
         "disconnects": [
