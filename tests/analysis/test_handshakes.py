@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from wsload.analysis.folder import FailureRow
-from wsload.analysis.handshakes import attribute_failure
+from wsload.analysis.handshakes import RULES, attribute_failure
 from wsload.analysis.log_formats import LogFormat, LogRecord
 from wsload.record.outcome import Cause, Confidence
 
@@ -54,7 +54,24 @@ def logged(termination: str, status: int, **changes: Any) -> LogRecord:
     [
         ("503", logged("sQ--", 503), [], Cause.QUEUE_TIMEOUT, Confidence.CERTAIN),
         ("503", logged("SC--", 503, server="<NOSRV>"), [], Cause.SERVER_DOWN, Confidence.CERTAIN),
-        ("503", logged("SC--", 503), [], Cause.BACKEND_REFUSED, Confidence.CERTAIN),
+        (
+            "503",
+            logged("SC--", 503, backend_source_ip="10.0.0.1"),
+            [],
+            Cause.BACKEND_REFUSED,
+            Confidence.CERTAIN,
+        ),
+        # No address of its own toward the server: it had no port left. Other formats do not tell.
+        ("503", logged("SC--", 503, bc_err=9), [], Cause.SOURCE_PORTS, Confidence.CERTAIN),
+        ("503", logged("SC--", 503, bc_err=1), [], Cause.SOURCE_PORTS, Confidence.LIKELY),
+        ("503", logged("SC--", 503), [], Cause.SOURCE_PORTS, Confidence.LIKELY),
+        (
+            "503",
+            logged("SC--", 503, format=LogFormat.HTTP),
+            [],
+            Cause.BACKEND_REFUSED,
+            Confidence.LIKELY,
+        ),
         ("504", logged("sH--", 504), [], Cause.BACKEND_TIMEOUT, Confidence.CERTAIN),
         ("502", logged("SH--", 502), [], Cause.BACKEND_REFUSED, Confidence.CERTAIN),
         ("403", logged("----", 403), [], Cause.REFUSED_STATUS, Confidence.CERTAIN),
@@ -80,6 +97,15 @@ def test_a_failed_handshake_is_named(
     confidence: Confidence,
 ) -> None:
     assert attribute_failure(failed(reason), record, full, START_UNIX_S)[:2] == (cause, confidence)
+
+
+def test_before_3_0_haproxys_announcement_makes_a_missing_port_certain() -> None:
+    verdict = attribute_failure(failed("503"), logged("SC--", 503), [], START_UNIX_S, no_port_announced=True)
+    assert verdict[:2] == (Cause.SOURCE_PORTS, Confidence.CERTAIN)
+
+
+def test_every_row_cites_its_source() -> None:
+    assert all(rule.source for rule in RULES)
 
 
 def test_a_quick_refusal_is_not_called_late() -> None:

@@ -15,6 +15,7 @@ from websockets.frames import Close
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
+from tests.e2e.ports import ports_in_a_row
 from wsload.backend.messages import Report
 from wsload.backend.process import EmbeddedBackend
 from wsload.errors import BackendError
@@ -267,22 +268,9 @@ def test_a_client_that_never_closes_after_an_idle_close_is_let_go(start: Start) 
 
 
 def test_an_explicit_port_is_used_by_the_first_process_and_the_next_by_the_second(start: Start) -> None:
-    port = free_ports(2)
+    port = ports_in_a_row(2)
     addresses = start(Backend(port=port, processes=2), 2).backend.addresses
     assert addresses == [f"127.0.0.{host}:{port + index}" for index in (0, 1) for host in (1, 2)]
-
-
-def free_ports(count: int) -> int:
-    """The first of ``count`` ports in a row that are free now."""
-    while True:
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            first = int(probe.getsockname()[1])
-        try:
-            for port in range(first, first + count):
-                socket.create_server(("127.0.0.1", port)).close()
-        except (OSError, OverflowError):
-            continue
-        return first
 
 
 def test_a_port_that_is_taken_is_named_with_the_fix_and_nothing_stays(start: Start) -> None:

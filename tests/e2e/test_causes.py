@@ -9,6 +9,7 @@ import re
 import shutil
 import signal
 import socket
+import struct
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -61,6 +62,11 @@ def kill_haproxy(command: Command) -> None:
     command.child("-db", "haproxy.cfg").kill()
 
 
+def terminate_haproxy(command: Command) -> None:
+    command.reach("hold")
+    command.child("-db", "haproxy.cfg").terminate()
+
+
 def take_server_away(command: Command) -> None:
     command.reach("open", intervals=1)
     ask_haproxy(command, f"set server {names_of(0, 1).tunnels}/tunnel1 state maint")
@@ -71,28 +77,33 @@ def mark_server_down(command: Command) -> None:
     ask_haproxy(command, f"set server {names_of(0, 1).tunnels}/tunnel1 health down")
 
 
-def wrapped(binary: str, words: str, folder: Path) -> str:
-    """HAProxy behind a script that adds words to the server's line before HAProxy reads it."""
+def wrapped(binary: str, scenario: "Scenario", folder: Path) -> str:
+    """HAProxy behind a script that adds the scenario's words to the configuration before HAProxy reads it."""
+    edits = [
+        rf"s|^\( *server tunnel1 [^ ]*\).*|\1 {scenario.server_words}|" if scenario.server_words else "",
+        rf"/^frontend /a {scenario.frontend_line}" if scenario.frontend_line else "",
+    ]
+    sed = " ".join(f"-e '{edit}'" for edit in edits if edit)
     script = folder.with_suffix(".sh")
     script.parent.mkdir(parents=True, exist_ok=True)
     script.write_text(
-        "#!/bin/sh\nfor last; do :; done\n"
-        f'[ ! -f "$last" ] || sed -i "s|^\\( *server tunnel1 [^ ]*\\).*|\\1 {words}|" "$last"\n'
-        f'exec {binary} "$@"\n'
+        f'#!/bin/sh\nfor last; do :; done\n[ ! -f "$last" ] || sed -i {sed} "$last"\nexec {binary} "$@"\n'
     )
     script.chmod(0o755)
     return str(script)
 
 
 @contextlib.contextmanager
-def reads_and_closes() -> Iterator[str]:
-    """Address of a server that takes a request and closes without a word."""
+def reads_and_ends(with_rst: bool) -> Iterator[str]:
+    """Address of a server that takes a request and ends the connection without a word."""
 
     def serve() -> None:
         with contextlib.suppress(OSError):
             while True:
                 with listener.accept()[0] as connection:
                     connection.recv(65536)
+                    if with_rst:
+                        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
         thread = threading.Thread(target=serve, daemon=True)
@@ -115,8 +126,10 @@ class Scenario:
     """Only on HAProxy releases that begin so."""
     server_words: str = ""
     """Behind the server's address in HAProxy's configuration: what the profile has no key for."""
-    silent_server: bool = False
-    """The server is one that reads a request and closes."""
+    frontend_line: str = ""
+    """The first of the frontend's, likewise."""
+    silent_server: str = ""
+    """The server is one that reads a request and closes ("fin") or resets ("rst")."""
 
 
 SCENARIOS: dict[str, Scenario] = {
@@ -165,12 +178,16 @@ SCENARIOS: dict[str, Scenario] = {
     ),
     "backend idle close": Scenario("backend_idle_timeout", {"backend__idle_close": "500ms"}),
     "backend FIN": Scenario("backend_fin", {"backend__ends_after": "500ms", "backend__ends_with": "fin"}),
+    "backend half-open": Scenario(
+        "backend_fin", {"backend__ends_after": "500ms", "backend__ends_with": "half-open"}
+    ),
     "backend RST": Scenario("backend_reset", {"backend__ends_after": "500ms", "backend__ends_with": "rst"}),
     "admin shutdown": Scenario("haproxy_killed", act=kill_sessions),
     "hard-stop-after": Scenario(
         "haproxy_killed", {"haproxy__timeouts__hard-stop-after": "300ms"}, act=stop_softly
     ),
     "process killed": Scenario("haproxy_killed", act=kill_haproxy),
+    "process terminated": Scenario("haproxy_killed", act=terminate_haproxy),
     "server in maintenance": Scenario(
         "server_down", {"load__ramp": "1500ms"}, act=take_server_away, opens=False
     ),
@@ -195,7 +212,12 @@ SCENARIOS: dict[str, Scenario] = {
     "queue timeout": Scenario(
         "queue_timeout", {"haproxy__timeouts__queue": "300ms"}, opens=False, server_words="maxconn 5"
     ),
-    "closed before the 101": Scenario("backend_refused", opens=False, silent_server=True),
+    "closed before the 101": Scenario("backend_refused", opens=False, silent_server="fin"),
+    "reset before the 101": Scenario("backend_refused", opens=False, silent_server="rst"),
+    "denied by HAProxy": Scenario("refused_status", opens=False, frontend_line="http-request deny"),
+    "no source port left": Scenario(
+        "source_ports", opens=False, server_words="source 127.0.0.77:20001-20003"
+    ),
     "all slots taken": Scenario(
         "backlog_wait",
         {"haproxy__maxconn": "10", "load__handshake_timeout": "1s", "load__hold": "2s"},
@@ -228,11 +250,11 @@ def play(binary: str, name: str, folder: Path) -> Ended:
         "load__hold": "1800ms",
         "haproxy__timeouts__tunnel": "1h",
     }
-    if scenario.server_words:
-        values["haproxy__binary"] = wrapped(binary, scenario.server_words, folder)
+    if scenario.server_words or scenario.frontend_line:
+        values["haproxy__binary"] = wrapped(binary, scenario, folder)
     with contextlib.ExitStack() as stack:
         if scenario.silent_server:
-            address = stack.enter_context(reads_and_closes())
+            address = stack.enter_context(reads_and_ends(with_rst=scenario.silent_server == "rst"))
             values |= {"backend__mode": "external", "backend__servers": f'["{address}"]'}
         command = start(folder, profile=scenario.profile, **(values | scenario.values))
         if scenario.act is not None:

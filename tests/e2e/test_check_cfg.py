@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.ports import ports_in_a_row
 from tests.haproxy.cfg_samples import mended
 from wsload import children
 from wsload.cli.check_cfg import check_cfg
@@ -16,7 +17,7 @@ from wsload.errors import ExitCode, HaproxyError
 from wsload.haproxy.cfg_finding import Finding
 from wsload.haproxy.cfg_findings import find
 from wsload.haproxy.cfg_reader import read_config
-from wsload.haproxy.process import check_config, free_ports, version
+from wsload.haproxy.process import check_config, version
 
 pytestmark = pytest.mark.e2e
 
@@ -135,7 +136,7 @@ async def log_of_an_idle_tunnel(binary: str, cfg: Path, text: str) -> tuple[str,
         log.bind(("127.0.0.1", 0))
         log.setblocking(False)
         server = await asyncio.start_server(answer, "127.0.0.1", 0)
-        port = free_ports(1)[0]
+        port = ports_in_a_row()
         backend = server.sockets[0].getsockname()[1]
         filled = {"@log": "{}:{}".format(*log.getsockname()), "@port": str(port), "@backend": str(backend)}
         for mark, value in filled.items():

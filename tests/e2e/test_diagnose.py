@@ -19,10 +19,10 @@ import pytest
 from click.testing import CliRunner
 
 from tests.e2e.command import Command, Ended, start, until
+from tests.e2e.ports import ports_in_a_row
 from wsload.analysis.folder import RunFolder, stored_profile
 from wsload.cli.diagnose import command as diagnose
 from wsload.errors import FolderError, ProfileError
-from wsload.haproxy.process import free_ports
 from wsload.record import layout
 from wsload.record.outcome import Cause, Confidence
 from wsload.run.session import finish
@@ -118,7 +118,8 @@ def backend(base: Path) -> Iterator[str]:
 @contextmanager
 def haproxy(base: Path, log_port: int, backend_address: str) -> Iterator[dict[str, int]]:
     """Mode -> the port on which a HAProxy of our own listens."""
-    ports = free_ports(2)
+    first = ports_in_a_row(2)
+    ports = (first, first + 1)
     path = base / "external.cfg"
     text = CONFIG.format(log_port=log_port, http_port=ports[0], tcp_port=ports[1], backend=backend_address)
     path.write_text(text)

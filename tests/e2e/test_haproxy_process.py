@@ -7,16 +7,17 @@ import shutil
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import psutil
 import pytest
 
+from tests.e2e.ports import ports_in_a_row
 from wsload.errors import FolderError, HaproxyError
 from wsload.haproxy.config import Route
 from wsload.haproxy.log import LogReceiver
-from wsload.haproxy.process import HaproxyFleet, check_config, free_ports, version
+from wsload.haproxy.process import HaproxyFleet, check_config, version
 from wsload.haproxy.stats import sample
 from wsload.profile.model import DEFAULT_TIMEOUTS_NS, Haproxy
 from wsload.record.layout import HAPROXY_STATS_COLUMNS
@@ -175,18 +176,11 @@ def test_a_stats_row_has_every_column_and_counts_the_slots(binary: str, tmp_path
     go(scenario)
 
 
-def two_free_ports_in_a_row() -> int:
-    while True:
-        first = free_ports(1)[0]
-        with suppress(OSError), socket.create_server(("127.0.0.1", first + 1)):
-            return first
-
-
 def test_several_processes_have_ports_files_and_source_addresses_of_their_own(
     binary: str, tmp_path: Path
 ) -> None:
     async def scenario() -> None:
-        port = two_free_ports_in_a_row()
+        port = ports_in_a_row(2)
         async with running(settings(binary, port=port, processes=2), tmp_path) as (fleet, serving):
             assert fleet.endpoints == [("127.0.0.1", port), ("127.0.0.1", port + 1)]
             for endpoint in fleet.endpoints:
@@ -346,7 +340,7 @@ def test_a_free_port_that_is_taken_meanwhile_is_replaced(
     binary: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        free = free_ports(1)[0]
+        free = ports_in_a_row()
         answers = iter([[taken.getsockname()[1]], [free]])
         monkeypatch.setattr("wsload.haproxy.process.free_ports", lambda count: next(answers))
 

@@ -16,10 +16,11 @@ from pathlib import Path
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
+from tests.e2e.ports import ports_in_a_row
 from tests.probe.device import Cut, device
 from wsload.backend.process import EmbeddedBackend
 from wsload.errors import ExitCode
-from wsload.haproxy.process import HaproxyFleet, free_ports
+from wsload.haproxy.process import HaproxyFleet
 from wsload.probe.check import Check, Status
 from wsload.probe.idle_finding import Verdict
 from wsload.probe.idle_plan import Fate
@@ -214,7 +215,7 @@ def test_what_a_device_counts_and_how_it_cuts_is_found_out(cut: Cut, verdict: Ve
 
 
 def test_a_refused_port_fails_at_tcp_and_skips_the_rest() -> None:
-    result = asyncio.run(probed(f"ws://127.0.0.1:{free_ports(1)[0]}/ws", bound_s=1))
+    result = asyncio.run(probed(f"ws://127.0.0.1:{ports_in_a_row()}/ws", bound_s=1))
     assert failed(result) == ["tcp"]
     assert "refused" in by_name(result)["tcp"].says
     skipped = [check.name for check in result.checks if check.status is Status.SKIPPED]

@@ -14,6 +14,7 @@ from tests.haproxy.cfg_samples import (
     mended,
     shown,
 )
+from wsload.haproxy.cfg_finding import Severity
 from wsload.haproxy.cfg_findings import haproxy_findings, merged
 
 
@@ -99,6 +100,16 @@ def test_a_refusal_without_an_alert_is_a_finding_all_the_same() -> None:
     words = "Configuration file has no error but will not start (no listener) => exit(2).\n"
     assert [finding.effect for finding in haproxy_findings(2, words)] == [words.strip()]
     assert haproxy_findings(0, "Configuration file is valid\n") == []
+
+
+def test_an_alert_about_a_file_that_haproxy_takes_is_no_rejection() -> None:
+    # HAProxy 2.6.12, exit status 0.
+    words = (
+        "[ALERT]    (7) : config : parsing [a.cfg:21] : defaults section 'long' (declared at a.cfg:8) is "
+        "explicitly referenced by another proxy and implicitly used here.\nWarnings were found.\n"
+    )
+    (found,) = haproxy_findings(0, words)
+    assert (found.line, found.severity, found.title) == (21, Severity.RISKY, "HAProxy warns")
 
 
 LINES = st.sampled_from(

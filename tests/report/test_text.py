@@ -74,6 +74,14 @@ def test_rows_are_dotted_in_the_manner_of_k6(rough: Summary) -> None:
     assert re.search(r"^driver\.+: cpu=.* per echo  \d+\.\d\d x HAProxy's ", text, re.M)
 
 
+def test_ghosts_that_only_fell_silent_are_told_of(rough: Summary) -> None:
+    rough.counters["ghost_stand_in"] = {"gone": 12, "none": 0}
+    text = " ".join(final_text(rough, Path("x"), width=120).split())
+    assert "ghosts{gone}" in text
+    assert ": 12 only fell silent, as vanishing needs CAP_NET_ADMIN;" in text
+    assert "ghosts{none}" not in text
+
+
 @pytest.mark.parametrize("width", [80, 100, 120, 200])
 def test_no_line_is_wider_than_asked_or_ends_in_blanks(rough: Summary, width: int) -> None:
     for line in final_text(rough, Path("x"), width=width).splitlines():

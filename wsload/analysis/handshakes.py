@@ -1,7 +1,7 @@
 """Why a tunnel never opened: a table over HAProxy's answer and log line, first match wins.
 
-Termination states are from runs on HAProxy 2.6.12, 3.0.11 and 3.2.26 (haproxy-facts.md, "What each cause
-looks like"), and of the configuration manual, section 8.5.
+A row cites where it is from. "run" means: seen on HAProxy 2.6.12, 3.0.11 and 3.2.26, and again by every run
+of tests/e2e/test_causes.py.
 """
 
 from collections.abc import Sequence
@@ -9,13 +9,14 @@ from collections.abc import Sequence
 import msgspec
 
 from wsload.analysis.folder import FailureRow, RunFolder
-from wsload.analysis.log_formats import LogRecord
+from wsload.analysis.log_formats import LogFormat, LogRecord
 from wsload.record.outcome import Cause, Confidence
 
 _NEVER_TRIED = "<NOSRV>"
 _CLOCKS_AGREE_S = 0.02
-_AT_ONCE_MS = 20
-"""A try, of several, that takes less on average did not wait."""
+_NO_PORT_ERRS = frozenset({7, 8, 9})
+"""``bc_err`` from HAProxy 3.0 on: none left of ``source``'s range, no such address to bind, none of the
+kernel's left (src/connection.c; 7 and 9 seen)."""
 _FULL_SHARE = 0.995
 """Slots in use from which HAProxy counts as full: it is sampled once an interval."""
 
@@ -30,12 +31,16 @@ class FailureRule(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     unconnected: bool | None = None
     """Whether HAProxy ever chose a server (False) or had none to choose (True)."""
-    tried_at_once: bool = False
-    """HAProxy's further tries took no time."""
+    has_source: bool | None = None
+    """Whether HAProxy had an address and port of its own toward the server. Lines that do not say so fit
+    neither."""
+    no_port: bool = False
+    """HAProxy said that it found no port: by bc_err, or before 3.0 in its announcements."""
     haproxy_full: bool = False
     unserved: bool = False
     """HAProxy had not accepted it when the client gave up: no line, or one that begins later."""
     say: str
+    source: str
 
 
 CERTAIN, LIKELY, GUESS = Confidence.CERTAIN, Confidence.LIKELY, Confidence.GUESS
@@ -46,6 +51,7 @@ RULES: tuple[FailureRule, ...] = (
         status="503",
         flags="sQ",
         say="waited for a server's slot",
+        source="run: queue timeout",
     ),
     FailureRule(
         cause=Cause.SERVER_DOWN,
@@ -54,29 +60,50 @@ RULES: tuple[FailureRule, ...] = (
         flags="SC",
         unconnected=True,
         say="no server was up",
+        source="run: server in maintenance",
     ),
-    # HAProxy waits a second (or timeout connect, if that is less) before it tries a server again, but not
-    # where it had no local port (connect_server: SF_ERR_RESOURCE is tried again at once). Run: 2.6.12, 3.2.
+    FailureRule(
+        cause=Cause.SOURCE_PORTS,
+        confidence=CERTAIN,
+        status="503",
+        flags="SC",
+        has_source=False,
+        no_port=True,
+        say="HAProxy had no free port toward the server",
+        source="run: no source port left",
+    ),
     FailureRule(
         cause=Cause.SOURCE_PORTS,
         confidence=LIKELY,
         status="503",
         flags="SC",
-        tried_at_once=True,
-        say="HAProxy had no local port toward the server (or no memory), as it did not wait to try again",
+        has_source=False,
+        say="HAProxy did not come so far as to have a port toward the server",
+        source="run: no source port left",
     ),
     FailureRule(
         cause=Cause.BACKEND_REFUSED,
         confidence=CERTAIN,
         status="503",
         flags="SC",
+        has_source=True,
         say="the server refused the connection",
+        source="run: connection refused",
+    ),
+    FailureRule(
+        cause=Cause.BACKEND_REFUSED,
+        confidence=LIKELY,
+        status="503",
+        flags="SC",
+        say="the server refused the connection, or HAProxy had no free port toward it",
+        source="run: connection refused, no source port left",
     ),
     FailureRule(
         cause=Cause.BACKEND_TIMEOUT,
         confidence=CERTAIN,
         flags="sC",
         say="the server did not accept within timeout connect",
+        source="manual: 8.5, sC",
     ),
     FailureRule(
         cause=Cause.BACKEND_TIMEOUT,
@@ -84,6 +111,7 @@ RULES: tuple[FailureRule, ...] = (
         status="504",
         flags="sH",
         say="the server did not answer within timeout server",
+        source="run: no 101 in time",
     ),
     FailureRule(
         cause=Cause.BACKEND_REFUSED,
@@ -91,6 +119,7 @@ RULES: tuple[FailureRule, ...] = (
         status="502",
         flags="SH",
         say="the server closed or reset before it answered",
+        source="run: closed, reset before the 101",
     ),
     FailureRule(
         cause=Cause.BACKLOG_WAIT,
@@ -99,12 +128,14 @@ RULES: tuple[FailureRule, ...] = (
         unserved=True,
         haproxy_full=True,
         say="all slots were taken: the kernel accepted, HAProxy did not",
+        source="run: all slots taken",
     ),
     FailureRule(
         cause=Cause.HANDSHAKE_TIMEOUT,
         confidence=LIKELY,
         reason="timeout",
         say="no answer within load.handshake_timeout",
+        source="client",
     ),
     FailureRule(
         cause=Cause.HANDSHAKE_TIMEOUT,
@@ -113,6 +144,7 @@ RULES: tuple[FailureRule, ...] = (
         haproxy_full=True,
         unserved=True,
         say="still waiting when the drain began, all slots taken",
+        source="run: all slots taken",
     ),
 )
 
@@ -122,8 +154,17 @@ def attribute_failure(
     record: LogRecord | None,
     full_s: Sequence[tuple[float, float]],
     started_unix_s: float,
+    no_port_announced: bool = False,
 ) -> tuple[Cause, Confidence, str]:
-    """Cause, confidence and one sentence. ``full_s`` are the spans in which HAProxy was full."""
+    """Cause, confidence and one sentence.
+
+    Args:
+        row: The client's story.
+        record: HAProxy's line, where there is one.
+        full_s: The spans in which HAProxy was full.
+        started_unix_s: The run's start.
+        no_port_announced: HAProxy wrote in its log that it found no port toward a server.
+    """
     full = any(begin_s <= row.t_s and row.t_s - row.waited_s <= end_s for begin_s, end_s in full_s)
     gave_up = row.reason in ("timeout", "unfinished")
     served = record is not None and not (
@@ -131,7 +172,9 @@ def attribute_failure(
     )
     seen = f"{_seen(row)}{_logged(record)}" + ("" if served or record is None else ", accepted after that")
     for rule in RULES:
-        if _applies(rule, row, record, full, served):
+        if _applies(rule, row, record, full, served) and (
+            not rule.no_port or _no_port(record, no_port_announced)
+        ):
             return rule.cause, rule.confidence, f"{seen}; {rule.say}"
     if row.reason.isdigit():
         return Cause.REFUSED_STATUS, CERTAIN, seen
@@ -160,17 +203,23 @@ def _applies(rule: FailureRule, row: FailureRow, record: LogRecord | None, full:
         and (not rule.reason or row.reason == rule.reason)
         and (not rule.flags or flags == rule.flags)
         and (rule.unconnected is None or untried is rule.unconnected)
-        and (not rule.tried_at_once or _tried_at_once(record))
+        and (rule.has_source is None or _has_source(record) is rule.has_source)
         and (not rule.haproxy_full or full)
         and (not rule.unserved or not served)
     )
 
 
-def _tried_at_once(record: LogRecord | None) -> bool:
-    """Several times, without a wait between."""
-    if record is None or not record.retries:
-        return False
-    return record.total_ms <= _AT_ONCE_MS * record.retries
+def _has_source(record: LogRecord | None) -> bool | None:
+    """None where nothing says so: of the formats, only the JSON has HAProxy's own address."""
+    if record is None or record.format is not LogFormat.JSON:
+        return None
+    return record.backend_source_ip is not None
+
+
+def _no_port(record: LogRecord | None, announced: bool) -> bool:
+    if record is None or record.bc_err is None:
+        return announced
+    return record.bc_err in _NO_PORT_ERRS
 
 
 def _seen(row: FailureRow) -> str:

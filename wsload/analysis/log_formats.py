@@ -119,6 +119,10 @@ _HTTP = re.compile(
     _WHO + rf"-?\d+/{_SPAN}/{_SPAN}/{_SPAN}/{_GROWING} (-1|\d+) {_GROWING} \S+ \S+ ([A-Za-z-]{{4}}){_LOADS}"
 )
 _TCP = re.compile(_WHO + rf"{_SPAN}/{_SPAN}/{_GROWING} {_GROWING} ([A-Za-z-]{{2}}){_LOADS}")
+_NO_PORT = re.compile(
+    r"Connect\(\) failed for backend \S+: no free ports|Cannot bind to source address before connect"
+)
+"""What HAProxy announces then (src/proto_tcp.c)."""
 _STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:[.,]\d{1,6})?(?:Z|[+-]\d\d:?\d\d)")
 
 
@@ -130,6 +134,8 @@ class LogFile:
         self.read: Counter[LogFormat] = Counter()
         self.notices = 0
         """Lines of ``haproxy-log.jsonl`` that are HAProxy's own announcements."""
+        self.no_port_announced = False
+        """Whether HAProxy wrote that it found no port of its own toward a server."""
         self.early = 0
         """Lines written at the 101 (``option logasap``): they say nothing of the end, and are left out."""
         self.unread = 0
@@ -251,6 +257,7 @@ class LogFile:
         )
 
     def _not_read(self, number: int, text: str, is_notice: bool) -> None:
+        self.no_port_announced |= bool(_NO_PORT.search(text))
         if is_notice:
             self.notices += 1
             return

@@ -93,10 +93,11 @@ class RunVerdicts:
     def failures(self) -> Iterator[dict[str, Any]]:
         """Each row of ``handshake-failures.csv`` with its cause."""
         full = handshakes.full_times(self._folder)
+        no_port = self._log_file is not None and self._log_file.no_port_announced
         for row in self._folder.iter_failures():
             record, _ = self._joiner.find(row.local_ip, row.local_port or 0, row.t_s - row.waited_s, row.t_s)
             cause, confidence, words = handshakes.attribute_failure(
-                row, record, full, self._folder.info.started_unix_s
+                row, record, full, self._folder.info.started_unix_s, no_port
             )
             self._occupancy.add_failure(row, record)
             self._ended += record is not None

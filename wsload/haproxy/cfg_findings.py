@@ -45,13 +45,13 @@ def find(config: Config, *, version: str, nofile_hard: int) -> list[Finding]:
 
 
 def haproxy_findings(status: int, words: str) -> list[Finding]:
-    """What ``haproxy -c`` said, as findings: its alerts are harmful, its warnings risky."""
+    """What ``haproxy -c`` said, as findings: what it rejects is harmful, of what it only warns is risky."""
     found = []
     for block in re.split(r"^(?=\[)", words, flags=re.MULTILINE):
         match = _ALERT.match(block.strip())
         if match is None or any(phrase in match[3] for phrase in _BOILERPLATE):
             continue
-        rejects = match[1] == "ALERT"
+        rejects = match[1] == "ALERT" and status != 0  # 2.6.12 says ALERT also of files it takes
         effect = " ".join(match[3].split())
         if _ABSENT.search(effect):
             effect += " (It may be there on the machine where HAProxy runs.)"

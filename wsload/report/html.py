@@ -77,6 +77,7 @@ def write_html(folder: RunFolder, summary: Summary) -> Path:
             tunnel_rows=[
                 *wording.tunnel_rows(summary),
                 *wording.ledger_rows(summary),
+                *wording.stand_in_rows(summary),
                 *wording.failure_rows(summary),
             ],
             statistics=list(wording.STATISTICS),

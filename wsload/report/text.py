@@ -66,6 +66,7 @@ def final_text(summary: Summary, folder_path: Path, color: bool = False, width: 
         "tunnels": [
             *wording.tunnel_rows(summary),
             *wording.ledger_rows(summary),
+            *wording.stand_in_rows(summary),
             *wording.failure_rows(summary),
         ],
         "latency": wording.latency_rows(summary),

@@ -154,6 +154,25 @@ def ledger_rows(summary: Summary) -> list[Row]:
     return [Row("slots", tuple(cells), grave=found.unexplained_share > STEADY_SHARE)]
 
 
+def stand_in_rows(summary: Summary) -> list[Row]:
+    """Ghosts that were none; no row where all were."""
+    return [
+        Row(
+            f"ghosts{{{cohort}}}",
+            (
+                (
+                    "",
+                    f"{format_count(count)} only fell silent, as vanishing needs CAP_NET_ADMIN; "
+                    "run wsload as root, or read this cohort as idle tunnels that do not read",
+                ),
+            ),
+            grave=True,
+        )
+        for cohort, count in summary.counters.get("ghost_stand_in", {}).items()
+        if count
+    ]
+
+
 def failure_rows(summary: Summary) -> list[Row]:
     """Failed handshakes by reason, the most frequent first; no row where there are none."""
     return (
