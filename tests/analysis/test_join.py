@@ -61,6 +61,14 @@ def test_the_line_of_a_connection_that_had_ended_is_not_the_next_ones() -> None:
     assert found(index, 0, 10 + SLACK_S / 2) == "SD"  # clocks are read a little apart
 
 
+def test_a_ghosts_port_that_is_used_again_at_once_gives_each_its_own_line() -> None:
+    # The ghost vanished at 10.5; the next client's SYN made the kernel reset what HAProxy still held.
+    index = index_of(record("CD", 10, 11.4), record("cD", 11.41, 30))
+    assert found(index, 0, 10.002) == "CD"
+    assert found(index, 0, 11.42) == "cD"
+    assert found(index_of(record("cD", 11.41, 30), record("CD", 10, 11.4)), 0, 11.42) == "cD"
+
+
 def test_a_clock_that_is_ahead_is_found_out_and_can_be_made_good() -> None:
     index = index_of(record("cD", 3601, 3610))
     assert found(index, 0, 1) == ""

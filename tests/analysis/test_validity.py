@@ -5,9 +5,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.analysis.made_plateaus import plateau
+from wsload.analysis.knee import knee_of
 from wsload.analysis.validity import Observed, judge_validity
 from wsload.record.layout import ActionLine, RunInfo
-from wsload.record.outcome import Validity
+from wsload.record.outcome import Limit, Validity
 
 INFO = RunInfo(
     title="t",
@@ -164,3 +166,34 @@ def test_cells_that_keep_their_shared_haproxy_busy_are_suspect() -> None:
         ],
     )
     assert judged(haproxy_busy=0.6, haproxy_busy_opening=0.7) == (Validity.VALID, [])
+
+
+def test_a_capacity_that_the_generator_bounds_is_not_valid() -> None:
+    evidence = "the generator's lag p99 was 80 ms"
+    failed = plateau(900, passed=False, limit=Limit.GENERATOR, evidence=evidence)
+    grade, reasons = judged(capacity=knee_of([plateau(500), failed]))
+    assert (grade, reasons) == (
+        Validity.INVALID,
+        [
+            "at 900 tunnels the generator's lag p99 was 80 ms, so the capacity found is the generator's own; "
+            "add workers: --set load.workers=3, or free cores for wsload"
+        ],
+    )
+
+
+def test_a_generator_that_gave_out_far_above_the_knee_does_no_harm() -> None:
+    failed = plateau(900, passed=False, limit=Limit.GENERATOR)
+    nearer = plateau(600, passed=False, limit=Limit.MAXCONN)
+    assert judged(capacity=knee_of([plateau(500), failed, nearer])) == (Validity.VALID, [])
+
+
+def test_a_knee_between_levels_that_were_not_steady_is_suspect() -> None:
+    failed = plateau(900, passed=False, limit=Limit.MAXCONN)
+    shaky = plateau(500, steady=False, end_s=18.0)
+    grade, reasons = judged(capacity=knee_of([shaky, failed]))
+    assert grade is Validity.SUSPECT
+    assert reasons == [
+        "the slots in use at 500 tunnels still rose or fell when they were judged; hold levels longer: "
+        "--set capacity.plateau=36s"
+    ]
+    assert judged(capacity=knee_of([shaky, plateau(600), failed])) == (Validity.VALID, [])

@@ -199,3 +199,61 @@ def test_checks_are_marked_in_the_words() -> None:
     plan = make_plan(parse_profile("", "p.toml", ["load.tunnels=4000"]), on)
     marks = [line[0] for line in describe_plan(plan, on, checks(plan, on)) if line[0] in "✓✗!"]
     assert {*marks} == {"✓", "✗", "!"}
+
+
+SEARCH = """
+[haproxy]
+nofile = 400
+source_ports = "20000-20099"
+[haproxy.timeouts]
+tunnel = "5s"
+[load]
+ramp = "1s"
+handshake_timeout = "2s"
+[[cohort]]
+name = "quiet"
+traffic = "quiet"
+gaps = "exp(2s)"
+reconnect = "when-due"
+vanish = "3%/s"
+session = "lognormal(10m, 1)"
+[[cohort]]
+name = "idle"
+vanish = "2%/min"
+[capacity]
+from = 100
+to = 300
+resolution = 50
+[slo]
+handshake_failed = ["rate<0.1%"]
+"""
+
+
+def test_a_search_says_what_it_tries_how_long_each_level_is_held_and_why() -> None:
+    plan = make_plan(parse_profile(SEARCH, "demo.toml"), LAPTOP)
+    lines = describe_plan(plan, LAPTOP, checks(plan, LAPTOP))
+    assert "maxconn worked out from 400 descriptors each" in lines[1]
+    assert lines[3:6] == [
+        "  quiet: 150 (50%), 64B now and then, gaps exp(2s), who was cut comes back with its next message, "
+        "3% of those there vanish each second and are replaced, each stays lognormal(10m, 1) and is replaced",
+        "  idle: 150 (50%), silent, 2% of those there vanish each minute and are replaced",
+        "search: 100 to 300 tunnels by bisection, at most 4 levels; each opens over 1s and is held 12s: "
+        "5s until the idle timer has fired for all, and ghosts leave as fast as they come, 2s for who waits "
+        "for a slot; then 5s are judged, and as much again where they are not steady; at most 1m38s in all",
+    ]
+
+
+def test_limits_that_the_profile_states_are_tried_and_not_refused() -> None:
+    plan = make_plan(parse_profile(SEARCH, "demo.toml"), LAPTOP)
+    missed = {check.name: (check.needed, check.available) for check in checks(plan, LAPTOP) if not check.ok}
+    assert missed == {
+        "HAProxy's ports toward each backend address": (300, 100),
+        "HAProxy slots (maxconn x processes)": (300, 170),
+    }
+    require(checks(plan, LAPTOP))
+
+
+def test_a_descriptor_limit_above_the_machines_is_refused_with_what_to_type() -> None:
+    plan = make_plan(parse_profile(SEARCH, "demo.toml", ["haproxy.nofile=30k"]), LAPTOP)
+    with pytest.raises(PreflightError, match=r"--set haproxy\.nofile=20000, or ulimit -n 30000"):
+        require(checks(plan, LAPTOP))

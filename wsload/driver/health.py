@@ -18,6 +18,12 @@ def rss_bytes() -> int:
     return int(_STATM.read_text().split()[1]) * _PAGE_BYTES
 
 
+def descriptor_limit() -> int:
+    """Descriptors that this process may have open."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return soft
+
+
 def raise_descriptor_limit() -> None:
     """Lift the soft descriptor limit to the hard one."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -11,6 +11,7 @@ import numpy as np
 
 from wsload.driver import health, opening
 from wsload.driver.endings import PLANNED_ENDS, record_end, record_failure
+from wsload.driver.ghost_ports import GhostPorts
 from wsload.driver.messages import Finished, Offer, Prepare
 from wsload.driver.opening import Opener
 from wsload.driver.scheduler import Every, Listed, Scheduler
@@ -19,6 +20,7 @@ from wsload.driver.traffic import TRAFFIC, CohortTraffic
 from wsload.driver.tunnel import State, Tunnel
 from wsload.driver.turnover import Turnover
 from wsload.plan.phases import PhaseTimes
+from wsload.plan.sharding import SPARE_DESCRIPTORS
 from wsload.profile.model import Reconnect
 from wsload.record.outcome import PlanAct, Wire
 from wsload.record.snapshot import Disconnect, Gauges, HandshakeFailure, Snapshot, WorkerHealth
@@ -26,8 +28,6 @@ from wsload.wire.closing import NORMAL
 from wsload.wire.handshake import Upgrade
 from wsload.wire.reference import HandshakeJudge
 
-_UPGRADES_PER_ENDPOINT = 64
-"""Prebuilt requests, each with a nonce of its own, that tunnels take in turn."""
 _GOES = frozenset({PlanAct.VANISH, PlanAct.CLOSE})
 """How clients go that are replaced."""
 _CLOSING_SHARE = 0.6
@@ -54,6 +54,8 @@ class Worker:
         self._level = self.assignment.first_level
         """Tunnels of the whole run that are offered; those called this or more stay closed."""
         self._turnover = Turnover(len(self._tunnels), self.assignment.seed)
+        spare = health.descriptor_limit() - len(self._tunnels) - SPARE_DESCRIPTORS
+        self._ghost_ports = GhostPorts(self.assignment.ghost_hold_ns, spare)
         self._stand_ins: set[Tunnel] = set()
         """Tunnels that only play dead, for want of CAP_NET_ADMIN; their seats have new clients."""
         self._reopened: list[int] = []
@@ -304,6 +306,8 @@ class Worker:
         cohort.recorder.time(at_ns, "tunnel_age", end.age_ns)
         cohort.recorder.time(at_ns, "idle_at_disconnect", min(end.idle_rx_ns, end.idle_tx_ns))
         self._disconnects.append(end)
+        if tunnel.wire is Wire.VANISHED:
+            self._ghost_ports.vanished(end.local_ip, end.local_port, now_ns)
         self._gone(tunnel)
         if cohort.spec.has_turnover and tunnel.plan in _GOES and not self._draining:
             self._fill(tunnel.index, monotonic_ns())
@@ -356,6 +360,7 @@ class Worker:
             elif state is State.CONNECTING and tunnel.state in (State.CONNECTING, State.UPGRADING):
                 self.handshake_failed(tunnel, "timeout", now_ns)
                 self._drop(tunnel)
+        self._ghost_ports.tend(now_ns)
         for cohort in self._cohorts:
             if cohort.recorder.is_full():
                 cohort.recorder.flush(now_ns)

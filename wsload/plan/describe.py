@@ -105,7 +105,9 @@ def _turnover(cohort: Cohort) -> str:
     if cohort.reconnect is Reconnect.WHEN_DUE:
         parts.append("who was cut comes back with its next message")
     if cohort.vanish_per_s:
-        parts.append(f"{format_share(cohort.vanish_per_s * 60)} vanish a minute and are replaced")
+        each, unit_s = ("second", 1) if cohort.vanish_per_s * 60 > 1 else ("minute", 60)
+        share = format_share(cohort.vanish_per_s * unit_s)
+        parts.append(f"{share} of those there vanish each {each} and are replaced")
     if cohort.session is not None:
         parts.append(f"each stays {written(cohort.session)} and is replaced")
     return "".join(f", {part}" for part in parts)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from wsload.plan.arrivals import opening_times_ns
 from wsload.plan.model import PORTS_PER_PAIR, Assignment, Machine, Plan
 from wsload.profile.model import BackendMode, Profile, Via
+from wsload.profile.plateaus import ghost_hold_ns
 from wsload.profile.values import address_range
 
 SPARE_DESCRIPTORS = 100
@@ -143,6 +144,7 @@ def assignments(plan: Plan) -> list[Assignment]:
                 interval_ns=load.interval_ns,
                 handshake_timeout_ns=load.handshake_timeout_ns,
                 first_level=first_level,
+                ghost_hold_ns=ghost_hold_ns(plan.profile),
             )
         )
     return parts
