@@ -78,15 +78,15 @@ def make_search_campaign(
 
 
 def searched(profile: Profile, measured: float = 1.0) -> CapacityResult:
-    """What a search would come to: a level below the limit held, and the next above it failed."""
+    """What a search would come to: a level below the limit held, unless none does, and the next failed."""
     said = predict(profile)
     assert profile.capacity is not None
-    most = profile.capacity.most
+    least, most = profile.capacity.least, profile.capacity.most
     fills = said.live_by_slots * measured / said.live_share
     held = min(int(fills) - _STEP // 2, most)
-    plateaus = [_plateau(said, held, said.live_share * held, measured)]
+    plateaus = [_plateau(said, held, said.live_share * held, measured)] if held >= least else []
     if held < most:
-        failed = _plateau(said, held + _STEP, said.live_by_slots * measured, measured)
+        failed = _plateau(said, max(held + _STEP, least), said.live_by_slots * measured, measured)
         row = SloRow(metric="handshake_failed", assertion="rate<0.1%", value=0.02, passed=False)
         plateaus.append(
             msgspec.structs.replace(

@@ -124,6 +124,14 @@ def test_of_two_axes_the_one_beside_the_timer_is_fixed_where_most_was_held(tmp_p
     assert len(advice.points) == 3
 
 
+def test_a_value_with_too_few_slots_for_the_lowest_level_is_beyond_the_interval(tmp_path: Path) -> None:
+    advice = advised(tmp_path, profile=CELL.replace("from = 500", "from = 700"))
+    assert advice.most_s == pytest.approx(15.8, abs=0.5)
+    last = advice.points[-1]
+    assert (last.live_low, last.meets_slo, last.limit, last.difference) == (0, False, "maxconn", None)
+    assert advice.timer_s == 6
+
+
 def test_a_campaign_that_sweeps_something_else_is_given_no_advice(tmp_path: Path) -> None:
     made = make_search_campaign(tmp_path)
     info, cells = read_campaign(made)

@@ -84,6 +84,15 @@ def test_where_there_is_no_model_the_points_stand_alone(
     assert "maxconn" in texts(live)
 
 
+def test_a_timer_at_which_not_even_the_lowest_level_held_is_marked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    demanding = CELL.replace("from = 500", "from = 700")
+    live = drawn(tmp_path, monkeypatch, profile=demanding)["capacity"].axes[0]
+    places, values = line(live, "not even the lowest level held")
+    assert (places.tolist(), values.tolist()) == ([16, 32], [0, 0])
+
+
 def test_two_axes_give_maps_of_capacity_and_of_cuts_with_the_slos_boundary(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,11 +1,11 @@
 """The largest ping interval that keeps a tunnel under an idle timer, for given loss and jitter."""
 
-from typing import NamedTuple
+import msgspec
 
 MOST_LOST = 20
 
 
-class Pings(NamedTuple):
+class Pings(msgspec.Struct, frozen=True, kw_only=True):
     """``ping <= (T - RTT - jitter) / (k + 1)``, so that ``k`` pings in a row may be lost."""
 
     interval_s: float | None
@@ -26,4 +26,11 @@ def safe_pings(
     while loss ** (may_be_lost + 1) > accepted * (1 + 1e-9) and may_be_lost < MOST_LOST:
         may_be_lost += 1
     interval_s = (timer_s - rtt_s - jitter_s) / (may_be_lost + 1)
-    return Pings(interval_s if interval_s > 0 else None, may_be_lost, loss, jitter_s, rtt_s, accepted)
+    return Pings(
+        interval_s=interval_s if interval_s > 0 else None,
+        may_be_lost=may_be_lost,
+        loss=loss,
+        jitter_s=jitter_s,
+        rtt_s=rtt_s,
+        accepted=accepted,
+    )

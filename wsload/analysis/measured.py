@@ -1,9 +1,9 @@
 """What a campaign's searches measured, beside what the model says of the same cells."""
 
-import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean, median
 
 from wsload.analysis.campaign import CellResult, cell_profile
 from wsload.analysis.knee import plateau_at_limit
@@ -68,8 +68,11 @@ class Searched:
 
     @property
     def difference(self) -> float | None:
-        """How far the measured live tunnels at the limit are from the model's: 0.02 is 2 % more."""
-        if self.said is None or not self.said.live_at_limit:
+        """How far the measured live tunnels at the limit are from the model's: 0.02 is 2 % more.
+
+        None without a model, and where not even the lowest level held: then nothing bounds them from below.
+        """
+        if self.said is None or not self.said.live_at_limit or not self.at_limit.low:
             return None
         return self.at_limit.middle / self.said.live_at_limit - 1
 
@@ -94,17 +97,79 @@ def searched(cell: CellResult, result: CapacityResult, profile: Profile) -> Sear
     return Searched(cell, result, profile, _at_limit(result), said)
 
 
-def by_timer(searches: Sequence[Searched]) -> list[tuple[float, list[Searched]]]:
+@dataclass(frozen=True)
+class AtTimer:
+    """All repeats at one value of ``timeout tunnel``, at least one. Figures are means over them."""
+
+    timer_s: float
+    searches: tuple[Searched, ...]
+
+    @property
+    def meets_slo(self) -> bool:
+        """In every repeat."""
+        return all(each.meets_slo for each in self.searches)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether any level held, whatever was cut, in every repeat."""
+        return all(each.at_limit.low for each in self.searches)
+
+    @property
+    def limits(self) -> list[str]:
+        """What bound, each once; empty text where nothing did up to the search's end."""
+        return list(dict.fromkeys(each.result.limit for each in self.searches))
+
+    @property
+    def at_limit(self) -> Bracket:
+        """Live tunnels whatever is cut."""
+        brackets = [each.at_limit for each in self.searches]
+        return Bracket(fmean(each.low for each in brackets), fmean(each.high for each in brackets))
+
+    @property
+    def extremes(self) -> Bracket:
+        """From the least to the most over all repeats."""
+        brackets = [each.at_limit for each in self.searches]
+        return Bracket(min(each.low for each in brackets), max(each.high for each in brackets))
+
+    @property
+    def modelled(self) -> float | None:
+        """The model's live tunnels at the limit."""
+        return _mean(each.said.live_at_limit for each in self.searches if each.said is not None)
+
+    @property
+    def difference(self) -> float | None:
+        """See :attr:`Searched.difference`."""
+        return _mean(each.difference for each in self.searches if each.difference is not None)
+
+    @property
+    def ghosts(self) -> float | None:
+        """At the highest level that held, whatever was cut; likewise the next."""
+        return _mean(each.plateau.ghosts for each in self.searches if each.plateau is not None)
+
+    @property
+    def cuts_per_hour(self) -> float | None:
+        """Disconnects that no plan asked for."""
+        return _mean(each.plateau.cuts_per_hour for each in self.searches if each.plateau is not None)
+
+
+def by_timer(searches: Sequence[Searched]) -> list[AtTimer]:
     """Repeats together, by ``timeout tunnel`` ascending."""
     timers_s = sorted({each.timer_s for each in searches})
-    return [(timer_s, [each for each in searches if each.timer_s == timer_s]) for timer_s in timers_s]
+    return [
+        AtTimer(timer_s, tuple(each for each in searches if each.timer_s == timer_s)) for timer_s in timers_s
+    ]
+
+
+def _mean(values: Iterable[float]) -> float | None:
+    known = list(values)
+    return fmean(known) if known else None
 
 
 def typical_difference(searches: Sequence[Searched]) -> float | None:
     """The median over the points that may be believed."""
     differences = [each.difference for each in searches if each.is_believed]
     known = [difference for difference in differences if difference is not None]
-    return statistics.median(known) if known else None
+    return median(known) if known else None
 
 
 def _at_limit(result: CapacityResult) -> Bracket:

@@ -7,14 +7,13 @@ are at most half of what the SLO allows, rounded up to a value that people write
 
 import math
 from collections.abc import Callable, Sequence
-from statistics import fmean
 
 import msgspec
 
 from wsload.analysis.backoff import SOMAXCONN, Backoff, Server, storm
 from wsload.analysis.campaign import CampaignInfo
 from wsload.analysis.heartbeat import Pings, safe_pings
-from wsload.analysis.measured import TUNNEL_AXIS, Searched, by_timer, typical_difference
+from wsload.analysis.measured import TUNNEL_AXIS, AtTimer, Searched, by_timer, typical_difference
 from wsload.analysis.model import CUT_METRICS, Prediction, predict
 from wsload.profile.model import Profile
 from wsload.record.outcome import Limit
@@ -119,7 +118,7 @@ def recommend(searches: Sequence[Searched], info: CampaignInfo) -> Recommendatio
     capacity = chosen[0].profile.capacity
     assert capacity is not None
     found = Recommendation(
-        points=tuple(_point(timer_s, group) for timer_s, group in by_timer(chosen)),
+        points=tuple(_point(each) for each in by_timer(chosen)),
         typical_difference=typical_difference(chosen),
         fixed=fixed,
         slos=tuple(f"{slo.metric} {slo.text}" for slo in chosen[0].profile.slos if slo.metric in CUT_METRICS),
@@ -204,17 +203,15 @@ def _best_of_other_axis(
     return fixed, [each for each in searches if all(each.cell.axes[key] == fixed[key] for key in others)]
 
 
-def _point(timer_s: float, group: Sequence[Searched]) -> Point:
-    said = [each.said.live_at_limit for each in group if each.said is not None]
-    differences = [each.difference for each in group if each.difference is not None]
+def _point(measured: AtTimer) -> Point:
     return Point(
-        timer_s=timer_s,
-        live_low=fmean(each.at_limit.low for each in group),
-        live_high=fmean(each.at_limit.high for each in group),
-        modelled=fmean(said) if said else None,
-        difference=fmean(differences) if differences else None,
-        meets_slo=all(each.meets_slo for each in group),
-        limit=group[0].result.limit,
+        timer_s=measured.timer_s,
+        live_low=measured.at_limit.low,
+        live_high=measured.at_limit.high,
+        modelled=measured.modelled,
+        difference=measured.difference,
+        meets_slo=measured.meets_slo,
+        limit=measured.limits[0],
     )
 
 
