@@ -92,12 +92,14 @@ def write_views(folder: Path, summary: "Summary") -> None:
 def write_campaign_views(folder: Path) -> None:
     """A campaign's plots and page, and those of its runs. Raises FolderError if they cannot be written."""
     from wsload.analysis.campaign import read_campaign
+    from wsload.analysis.control import control_arms
     from wsload.report.campaign_plots import write_campaign_plots
     from wsload.report.html import write_campaign_html
 
     info, results = read_campaign(folder)
     try:
-        fresh = [folder / cell.run for cell in results if not (folder / cell.run / layout.REPORT).exists()]
+        runs = [*(cell.run for cell in results), *(arm.control.run for arm in control_arms(folder))]
+        fresh = [folder / run for run in runs if not (folder / run / layout.REPORT).exists()]
         # Drawing is the longest part of a short campaign's end, and each run's is independent.
         pool = ProcessPoolExecutor(
             mp_context=multiprocessing.get_context("spawn"),
