@@ -160,9 +160,9 @@ def test_cells_that_keep_their_shared_haproxy_busy_are_suspect() -> None:
         [
             "CPU mixed: the HAProxy that 6 cells shared was busy, or waited for a core, for 83 % of the time "
             "that is judged, so they slowed each other; lower the load, or write parallel = false",
-            "CPU mixed: the HAProxy that 6 cells shared was busy, or waited for a core, for 91 % of the ramp"
-            ', so handshakes waited for those of other cells; give it more time: --set load.ramp="6s", or '
-            "write parallel = false",
+            "CPU mixed: the HAProxy that 6 cells shared was busy, or waited for a core, for 91 % of the "
+            "ramp, so handshakes waited for those of other cells; give it more time: "
+            '--set load.ramp="6s", or write parallel = false',
         ],
     )
     assert judged(haproxy_busy=0.6, haproxy_busy_opening=0.7) == (Validity.VALID, [])

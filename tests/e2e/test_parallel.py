@@ -107,7 +107,6 @@ def test_cells_at_once_are_each_cut_by_their_own_timer_and_the_control_by_none(
         text = (ended.folder / run / layout.HAPROXY_CFG).read_text()
         assert [name for name in RUNS[:3] if f"# ---- {name} ----" in text] == list(RUNS[:3])
 
-    assert [rows[run]["peak_slots"] for run in (KEPT, LONG, "control")] == ["60", "60", "0"]
     assert rows["control"][AXIS] == ""
     assert rows["control"]["cuts"] == ""
     assert rows[CUT]["cuts"] == "haproxy_tunnel_timeout=30"
@@ -157,6 +156,28 @@ def _interruptions(folder: Path) -> int:
 def test_the_second_signal_stops_all_cells(ended: Ended) -> None:
     assert ended.code == ExitCode.INTERRUPTED, ended.err
     assert all(_interruptions(ended.folder / run) >= 1 for run in RUNS)
+
+
+def cut_while_starting(folder: Path) -> Ended:
+    running = command(folder)
+    running.child("wsload.backend")
+    running.signal(signal.SIGTERM)
+    return running.end()
+
+
+@scenario(cut_while_starting)
+def test_a_batch_cut_before_its_first_tunnel_leaves_no_cell(ended: Ended) -> None:
+    assert ended.code == ExitCode.INTERRUPTED, ended.err
+    assert [path for path in ended.folder.iterdir() if path.is_dir()] == []
+    assert capacity(ended.folder) == {}
+
+
+@scenario(lambda folder: command(folder, **{"haproxy.threads": "9999"}).end())
+def test_a_configuration_that_haproxy_rejects_fails_all_cells_but_the_control(ended: Ended) -> None:
+    assert ended.code == ExitCode.INVALID_RESULT
+    for run in RUNS[:3]:
+        assert "HAProxy rejects it" in (ended.folder / run / "error.txt").read_text()
+    assert capacity(ended.folder)["control"]["validity"] == Validity.VALID
 
 
 def without_haproxy(folder: Path) -> Ended:

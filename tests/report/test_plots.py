@@ -325,3 +325,10 @@ def test_drawing_never_imports_pyplot() -> None:
         "sys.exit('matplotlib.pyplot' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_haproxy_that_cells_shared_is_called_so(tmp_path: Path) -> None:
+    folder = RunFolder(make_folder(tmp_path))
+    assert not [part for part in run_caption(folder).setting if "shared" in part]
+    folder.info.haproxy_sharers = 6
+    assert "via HAProxy 2.6.12 shared by 6 cells" in run_caption(folder).setting

@@ -188,13 +188,18 @@ def _resident(part: Callable[[Summary], dict[str, Any]]) -> Callable[[Summary], 
     return figure
 
 
+def _own_haproxy(summary: Summary) -> dict[str, Any]:
+    """What a process that other cells shared used says nothing about one of them."""
+    return {} if summary.haproxy.get("shared_by") else summary.haproxy
+
+
 FIGURES: tuple[tuple[str, Callable[[Summary], float | None], Callable[[float], str]], ...] = (
     ("tunnels opened", lambda summary: summary.tunnels.opened, format_count),
     ("handshakes failed", lambda summary: summary.tunnels.failed, format_count),
     ("tunnels held", lambda summary: summary.tunnels.held, format_count),
     ("unexpected ends, of those opened", _unexpected_share, format_share),
-    ("HAProxy CPU in the hold", _hold_cpu(lambda summary: summary.haproxy), _written_s),
-    ("HAProxy peak memory", _resident(lambda summary: summary.haproxy), format_size),
+    ("HAProxy CPU in the hold", _hold_cpu(_own_haproxy), _written_s),
+    ("HAProxy peak memory", _resident(_own_haproxy), format_size),
     ("driver CPU in the hold", _hold_cpu(lambda summary: summary.driver), _written_s),
     ("driver peak memory", _resident(lambda summary: summary.driver), format_size),
 )

@@ -96,6 +96,7 @@ def write_views(folder: Path, summary: "Summary") -> None:
 def write_campaign_views(folder: Path) -> None:
     """A campaign's plots and page, and those of its runs. Raises FolderError if they cannot be written."""
     from wsload.analysis.campaign import read_campaign
+    from wsload.analysis.control import control_arms
     from wsload.analysis.keepalive import keepalive_points
     from wsload.analysis.measured import read_searches
     from wsload.analysis.recommend import recommend
@@ -107,7 +108,8 @@ def write_campaign_views(folder: Path) -> None:
     searches = read_searches(folder, results)
     advice = recommend(searches, info)
     try:
-        fresh = [folder / cell.run for cell in results if not (folder / cell.run / layout.REPORT).exists()]
+        runs = [*(cell.run for cell in results), *(arm.control.run for arm in control_arms(folder))]
+        fresh = [folder / run for run in runs if not (folder / run / layout.REPORT).exists()]
         # Drawing is the longest part of a short campaign's end, and each run's is independent.
         pool = ProcessPoolExecutor(
             mp_context=multiprocessing.get_context("spawn"),

@@ -98,7 +98,8 @@ def run_caption(folder: RunFolder) -> Caption:
     """The words around a run's plots."""
     info, summary, environment = folder.info, folder.summary(), folder.environment()
     version = str(environment.get("haproxy") or "")
-    through = {"haproxy": f"via HAProxy {version}".rstrip(), "url": "via a given URL"}
+    shared = f" shared by {info.haproxy_sharers} cells" if info.haproxy_sharers > 1 else ""
+    through = {"haproxy": f"via HAProxy {version}".rstrip() + shared, "url": "via a given URL"}
     setting = (
         info.title,
         f"{info.tunnels:,} tunnels",

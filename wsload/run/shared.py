@@ -52,10 +52,10 @@ class SharedHaproxy:
         """End the process, started or about to be."""
         if self._starting is None:
             return
-        if not self._starting.done():
-            self._starting.cancel()
-        with contextlib.suppress(asyncio.CancelledError, Exception):  # told to the runs already
-            await (await self._starting).stop()
+        self._starting.cancel()  # nothing, if it is done
+        await asyncio.wait([self._starting])
+        if not self._starting.cancelled() and self._starting.exception() is None:
+            await self._starting.result().stop()
 
 
 @contextlib.asynccontextmanager

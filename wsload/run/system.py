@@ -148,7 +148,8 @@ class System:
         """End everything, even where ending one part fails; may be called again."""
         async with contextlib.AsyncExitStack() as stack:  # the last in is the first to end
             if self._log is not None:
-                stack.callback(self._log.stop)
+                # In a thread: it waits for the last lines, and other runs may be on this loop.
+                stack.push_async_callback(asyncio.to_thread, self._log.stop)
             if self._backend is not None:
                 stack.push_async_callback(self._backend.stop)
             if self._fleet is not None:
