@@ -56,7 +56,7 @@ RULES: tuple[FailureRule, ...] = (
         say="no server was up",
     ),
     # HAProxy waits a second (or timeout connect, if that is less) before it tries a server again, but not
-    # where it had no local port (connect_server: SF_ERR_RESOURCE is tried again at once). Run: 2.6.12, 3.2.
+    # where it had no local port (connect_server: SF_ERR_RESOURCE is tried again at once). Run: all three.
     FailureRule(
         cause=Cause.SOURCE_PORTS,
         confidence=LIKELY,
