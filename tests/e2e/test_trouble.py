@@ -201,7 +201,7 @@ def test_a_run_whose_only_worker_is_killed_ends_and_counts_its_tunnels(ended: En
 
 
 @scenario(
-    in_hold(lambda command: command.child("wsload.driver").suspend(), load__hold="1s", load__workers="2")
+    in_hold(lambda command: command.child("wsload.driver").suspend(), load__hold="3s", load__workers="2")
 )
 def test_a_worker_that_is_stopped_for_good_does_not_keep_the_run_from_ending(ended: Ended) -> None:
     assert ended.code == ExitCode.INVALID_RESULT
@@ -245,7 +245,7 @@ def test_nothing_outlives_a_killed_wsload_and_its_folder_can_be_reported(ended: 
     assert result.summary.verdict.slo != Verdict.NONE
 
 
-@scenario(in_hold(lambda command: command.child("haproxy", "-db").suspend(), load__hold="1s"))
+@scenario(in_hold(lambda command: command.child("haproxy", "-db").suspend(), load__hold="3s"))
 def test_a_stopped_haproxy_is_killed_at_the_end(ended: Ended) -> None:
     assert ended.code == ExitCode.INVALID_RESULT
     assert "had no reply" in ended.reasons
