@@ -93,8 +93,9 @@ HAPROXY_STATS_COLUMNS = (
     "cpu_s",
     "rss_bytes",
 )
-"""``curr_conns`` and ``cum_conns`` are the process's, ``slots`` and ``maxconn`` the WebSocket frontend's,
-``queue`` the servers' and ``cpu_s`` counts since the process started."""
+"""``curr_conns``, ``conn_rate`` and ``cum_conns`` are the process's, ``slots`` and ``maxconn`` the WebSocket
+frontend's, ``queue`` the servers' and ``cpu_s`` counts since the process started. Where several runs share
+the process, connections are the run's own too (its frontend's); pools, idle share, logs and usage are not."""
 
 
 class CohortLine(msgspec.Struct):
