@@ -2,6 +2,7 @@
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -10,7 +11,9 @@ from tests.made_folder import Ends, make_folder
 from wsload.analysis.campaign import CAPACITY_FACTS, read_campaign
 from wsload.analysis.control import control_arms, control_facts
 from wsload.analysis.folder import CONTROL_FACTS, RunFolder, is_control
+from wsload.analysis.knee import knee_of
 from wsload.record import layout
+from wsload.record.layout import Plateau
 from wsload.record.outcome import Cause
 from wsload.report.html import write_campaign_html
 from wsload.report.text import campaign_table
@@ -109,3 +112,49 @@ def test_the_page_says_what_haproxy_adds(swept: Path) -> None:
     page = write_campaign_html(swept, "sweep").read_text()
     assert "What HAProxy adds" in page
     assert "p50 2ms more with HAProxy (2ms without, 4ms with it" in page
+
+
+def plateau(level: int, **changes: Any) -> Plateau:
+    facts: dict[str, Any] = {
+        "opened_s": 0.0,
+        "judged_s": 5.0,
+        "end_s": 9.0,
+        "live": float(level),
+        "passed": True,
+    }
+    return Plateau(level=level, **(facts | changes))
+
+
+def searched(folder: Path, *plateaus: Plateau, via: str = "haproxy", ends: tuple[Ends, ...] = ()) -> None:
+    """A run's folder whose search came to these levels."""
+    made(folder, via=via, ends=ends)
+    summary = RunFolder(folder).summary()
+    assert summary is not None
+    summary.capacity = knee_of(plateaus)
+    (folder / layout.SUMMARY).write_bytes(msgspec.json.encode(summary))
+
+
+def test_searches_are_compared_at_the_highest_level_that_both_held(tmp_path: Path) -> None:
+    early = Ends("idle", 5, 1.0, 1.0, cause=Cause.HAPROXY_TUNNEL_TIMEOUT)  # before the judged part
+    late = Ends("chatty", 6, 6.0, 6.0, cause=Cause.HAPROXY_TUNNEL_TIMEOUT)
+    levels = [plateau(100), plateau(150, live=140.4, failed=2), plateau(200, passed=False)]
+    searched(tmp_path / "tunnel=1s", *levels, ends=(early, late))
+    searched(tmp_path / "tunnel=9s", plateau(100), plateau(200, passed=False))
+    searched(tmp_path / "control", plateau(100), plateau(150), plateau(200), via="direct")
+    rows = [("1s", "", "tunnel=1s"), ("9s", "", "tunnel=9s"), ("", "", "control")]
+    (arm,) = control_arms(campaign(tmp_path, rows))
+    assert arm.level == 150
+    (cell,) = arm.cells  # the other did not offer the level
+    assert (cell.run, cell.tunnels, cell.failed, cell.judged_s) == ("tunnel=1s", 140, 2, 4.0)
+    in_time = [row for row in RunFolder(tmp_path / "tunnel=1s").disconnects() if 5 < row.t_s <= 9]
+    assert 0 < len(in_time) <= 6
+    assert cell.cuts == {"haproxy_tunnel_timeout": len(in_time)}
+    assert cell.cut_rate("haproxy_tunnel_timeout") == pytest.approx(len(in_time) / 140 / 4)
+    assert set(cell.latency_ms) >= {("echo", "p50"), ("handshake", "p99")}
+
+
+def test_where_no_level_was_held_by_both_the_lowest_is_compared(tmp_path: Path) -> None:
+    searched(tmp_path / "tunnel=1s", plateau(100, passed=False), plateau(200, passed=False))
+    searched(tmp_path / "control", plateau(100), plateau(200), via="direct")
+    (arm,) = control_arms(campaign(tmp_path, [("1s", "", "tunnel=1s"), ("", "", "control")]))
+    assert arm.level == 100

@@ -125,6 +125,8 @@ def test_a_control_runs_beside_the_cells_it_is_compared_with(tmp_path: Path) -> 
     assert words == "parallel: 3 cells at once in one HAProxy process"
     batches, _ = ordered(tmp_path, f'"load.tunnels" = [100, 200]\n{TUNNEL}', extra="control = true")
     assert [batch[-1] for batch in batches] == ["control,tunnels=100", "control,tunnels=200"]
+    batches, _ = ordered(tmp_path, f'"haproxy.maxconn" = [150, 250]\n{TUNNEL}', extra="control = true")
+    assert [len(batch) for batch in batches] == [3, 4]
     batches, _ = ordered(tmp_path, '"load.tunnels" = [100, 200]', extra="control = true")
     assert [len(batch) for batch in batches] == [1, 1, 1, 1]
 

@@ -2,10 +2,31 @@
 
 from collections.abc import Iterable, Sequence
 
-from wsload.analysis.folder import HaproxySample
+from wsload.analysis.folder import HaproxySample, RunFolder
+from wsload.profile.model import Profile
+from wsload.record.layout import CapacityResult
 
 Span = tuple[float, float]
 """Begin and end, in seconds since the run's start."""
+
+
+def shared_haproxy_busy(
+    folder: RunFolder, profile: Profile, capacity: CapacityResult | None, hold_end_s: float
+) -> tuple[float, float]:
+    """Of a HAProxy that several runs shared: where this one was judged, and in its ramp; else 0.
+
+    A search for capacity is judged plateau by plateau, and has no ramp of its own.
+    """
+    info = folder.info
+    if info.haproxy_sharers < 2:
+        return 0.0, 0.0
+    judged, ramp = [(info.ramp_s, hold_end_s)], [(0.0, info.ramp_s)]
+    if capacity is not None:
+        judged, ramp = [(plateau.judged_s, plateau.end_s) for plateau in capacity.plateaus], []
+    shares = (
+        busiest_share(folder.iter_haproxy_stats(), spans, profile.haproxy.threads) for spans in (judged, ramp)
+    )
+    return next(shares), next(shares)
 
 
 def busiest_share(samples: Iterable[HaproxySample], spans: Sequence[Span], threads: int) -> float:

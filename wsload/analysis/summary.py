@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from wsload.analysis.busyness import busiest_share
+from wsload.analysis.busyness import shared_haproxy_busy
 from wsload.analysis.expect import judge_expectations
 from wsload.analysis.folder import Merged, RunFolder, add_interval
 from wsload.analysis.knee import knee_rows, read_knee
@@ -17,7 +17,6 @@ from wsload.record.histogram import Histogram
 from wsload.record.layout import (
     SUMMARY_SCHEMA,
     ActionLine,
-    CapacityResult,
     IntervalLine,
     RunInfo,
     Summary,
@@ -180,7 +179,7 @@ def summarise(folder: RunFolder, profile: Profile) -> Summary:
     lag = histogram_of(merged, "lag")
     lag_p99_ms = lag.percentile_ns(99) / NS_PER_MS if lag.total() else None
     hold_counters = _counters(merged, (Phase.HOLD,))
-    busy, busy_opening = _haproxy_busy(folder, profile, capacity, hold_end_s)
+    busy, busy_opening = shared_haproxy_busy(folder, profile, capacity, hold_end_s)
     observed = Observed(
         lag_p99_ms=lag_p99_ms,
         worker_cpu=totals.cpu["driver"].hold_shares(),
@@ -253,22 +252,6 @@ def statistics(histogram: Histogram) -> dict[str, Any]:
     if histogram.over_range:
         figures["over_range"] = histogram.over_range
     return figures
-
-
-def _haproxy_busy(
-    folder: RunFolder, profile: Profile, capacity: CapacityResult | None, hold_end_s: float
-) -> tuple[float, float]:
-    """Of a HAProxy that several runs shared: where this one was judged, and in its ramp; else 0."""
-    info = folder.info
-    if info.haproxy_sharers < 2:
-        return 0.0, 0.0
-    judged, ramp = [(info.ramp_s, hold_end_s)], [(0.0, info.ramp_s)]
-    if capacity is not None:
-        judged, ramp = [(plateau.judged_s, plateau.end_s) for plateau in capacity.plateaus], []
-    shares = (
-        busiest_share(folder.iter_haproxy_stats(), spans, profile.haproxy.threads) for spans in (judged, ramp)
-    )
-    return next(shares), next(shares)
 
 
 def _tunnels(info: RunInfo, totals: IntervalTotals) -> TunnelsPart:

@@ -10,7 +10,7 @@ from wsload.plan.busyness import haproxy_share, host_share
 from wsload.plan.model import Machine, Plan
 from wsload.plan.preflight import HAPROXY_DESCRIPTORS, memory_needed_bytes, sockets_per_tunnel
 from wsload.plan.sharding import make_plan
-from wsload.profile.model import BackendMode, Profile, Traffic, Via
+from wsload.profile.model import BackendMode, Haproxy, Profile, Traffic, Via
 from wsload.units import format_count, format_size
 
 MOST_BUSY = 0.7
@@ -73,10 +73,8 @@ def _groups(cells: Sequence[Cell]) -> list[list[Cell]]:
 def _place(control: Cell, batches: list[Batch], machine: Machine) -> None:
     """Into the last batch of several cells that are like it and leave room, else behind them all."""
     for number, batch in reversed(list(enumerate(batches))):
-        fits = len(batch) > 1 and but_for_timers(batch[0].loaded.profile) == but_for_timers(
-            control.loaded.profile
-        )
-        if fits and not too_much([*batch, control], machine):
+        is_like = _but_for_haproxy(batch[0].loaded.profile) == _but_for_haproxy(control.loaded.profile)
+        if len(batch) > 1 and is_like and not too_much([*batch, control], machine):
             batches[number] = (*batch, control)
             return
     batches.append((control,))
@@ -114,19 +112,22 @@ _OBSTACLES: tuple[tuple[str, Callable[[Profile], bool]], ...] = (
 
 
 def but_for_timers(profile: Profile) -> Profile:
-    """What has to be equal in cells that run at once: all but the timers, and what follows from them.
-
-    Nor does it matter to the rest whether a control goes without HAProxy.
-    """
+    """What has to be equal in cells that run at once: all but the timers, and what follows from them."""
     hard_stop = {name: ns for name, ns in profile.haproxy.timeouts_ns.items() if name == _HARD_STOP}
     replace = msgspec.structs.replace
     return replace(
         profile,
-        target=replace(profile.target, via=Via.HAPROXY),
         haproxy=replace(profile.haproxy, timeouts_ns=hard_stop),
         cohorts=tuple(replace(cohort, tunnel_timeout_ns=None) for cohort in profile.cohorts),
         load=replace(profile.load, hold_ns=0) if profile.capacity is not None else profile.load,
     )
+
+
+def _but_for_haproxy(profile: Profile) -> Profile:
+    """What has to be equal in a control and the cells beside it: all that it has, too."""
+    rest = but_for_timers(profile)
+    target = msgspec.structs.replace(rest.target, via=Via.DIRECT)
+    return msgspec.structs.replace(rest, haproxy=Haproxy(), target=target)
 
 
 def _may_join(cell: Cell, first: Cell) -> bool:

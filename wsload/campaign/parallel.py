@@ -20,8 +20,9 @@ BatchListener = Callable[[Progress | BatchProgress], None]
 class _Board:
     """Gathers what each cell says of itself, and passes it on now and then."""
 
-    def __init__(self, title: str, words: str, on_progress: BatchListener) -> None:
-        self._title, self._words, self._on_progress = title, words, on_progress
+    def __init__(self, cells: Sequence[Cell], words: str, on_progress: BatchListener) -> None:
+        self._title, self._words, self._on_progress = cells[0].loaded.profile.title, words, on_progress
+        self._order = [cell.folder for cell in cells]
         self._cells: dict[str, Progress] = {}
         self._shown_s = 0.0
 
@@ -32,9 +33,8 @@ class _Board:
             self._cells[cell] = progress
             if time.monotonic() - self._shown_s >= _REDRAW_S:
                 self._shown_s = time.monotonic()
-                self._on_progress(
-                    BatchProgress(title=self._title, words=self._words, cells=dict(self._cells))
-                )
+                cells = {name: self._cells[name] for name in self._order if name in self._cells}
+                self._on_progress(BatchProgress(title=self._title, words=self._words, cells=cells))
 
         return update
 
@@ -47,9 +47,7 @@ async def run_together(
     The first signal drains all, the second stops all. Verdicts are made once nothing is measured any more,
     as they would take the CPU from it.
     """
-    board = None
-    if on_progress is not None:
-        board = _Board(cells[0].loaded.profile.title, words, on_progress)
+    board = None if on_progress is None else _Board(cells, words, on_progress)
     with taking_signals() as signals:
         async with sharing_haproxy([cell.folder for cell in cells if not cell.is_control]) as shared:
             measured = await asyncio.gather(

@@ -96,9 +96,10 @@ HAPROXY_STATS_COLUMNS = (
     "rss_bytes",
     "pool_failed",
 )
-"""``curr_conns`` and ``cum_conns`` are the process's, ``slots`` and ``maxconn`` the WebSocket frontend's,
-``queue`` the servers'; ``cpu_s`` counts since the process started, as ``pool_failed`` does allocations that
-were refused to it."""
+"""``curr_conns``, ``conn_rate`` and ``cum_conns`` are the process's, ``slots`` and ``maxconn`` the WebSocket
+frontend's, ``queue`` the servers'; ``cpu_s`` counts since the process started, as ``pool_failed`` does
+allocations that were refused to it. Where several runs share the process, connections are the run's own too
+(its frontend's); pools, idle share, logs and usage are not."""
 
 
 LEDGER_COLUMNS = (

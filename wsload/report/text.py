@@ -106,12 +106,16 @@ def campaign_table(rows: Sequence[Mapping[str, str]], color: bool = False, width
     gap = 2 if width >= WIDE else 1
     table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="dim")
     names = table_columns(rows)
+    if "capacity" in names:  # as many columns as there is room for: the axes name the run as well
+        names.remove("run")
     for name in names:
         right = name not in WORDS
         heading = fact_heading(name) or axis_name(name, names)
         table.add_column(heading, justify="right" if right else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(_fact(name, row[name]) for name in names))
+        cells = [_fact(name, row[name]) for name in names]
+        # A control has no place on the axes.
+        table.add_row(*([Text(row["run"]), *cells[1:]] if not row[names[0]] else cells))
     return render([table], color, width)
 
 
