@@ -43,9 +43,9 @@ def write_campaign_plots(
         if len(info.axes) > 1:
             figures = _two_axis_plots(cells, info, searches, advice)
         else:
-            figures = _one_axis_plots(cells, info)
-            if searches and info.axes[0] == TUNNEL_AXIS:
-                figures["capacity"] = _search_plot(cells, info, searches, advice)
+            is_search = searches and info.axes[0] == TUNNEL_AXIS
+            capacity = _search_plot(cells, info, searches, advice) if is_search else _held_plot(cells, info)
+            figures = {"capacity": capacity, **_one_axis_plots(cells, info)}
         return [path for name, figure in figures.items() for path in save(figure, out, name)]
 
 
@@ -62,22 +62,28 @@ def _search_plot(
     return figure
 
 
+def _held_plot(cells: Sequence[CellResult], info: CampaignInfo) -> Figure:
+    axis = info.axes[0]
+    region = cut_region(cells, axis)
+    heading = f"Capacity against {axis_title(axis)}: tunnels held through {_hold_words(info)}"
+    rows = has_slo(cells) + (len(region.cohorts) if region else 1)
+    caption = campaign_caption(cells, info)
+    figure, panels = new_figure(heading, caption, panel_heights_in=(3.7, 1.7), mark_rows=rows)
+    draw_capacity(panels, cells, axis, hold_s=info.hold_s)
+    return figure
+
+
 def _one_axis_plots(cells: Sequence[CellResult], info: CampaignInfo) -> dict[str, Figure]:
     axis = info.axes[0]
     along = points(cells, axis)
     title = axis_title(axis)
     caption = campaign_caption(cells, info)
-    region = cut_region(cells, axis)
-    heading = f"Capacity against {title}: tunnels held through {_hold_words(info)}"
-    rows = has_slo(cells) + (len(region.cohorts) if region else 1)
-    capacity, panels = new_figure(heading, caption, panel_heights_in=(3.7, 1.7), mark_rows=rows)
-    draw_capacity(panels, cells, axis, hold_s=info.hold_s)
     ends, (ends_axes,) = new_figure(f"Disconnects by {title}", caption)
     draw_causes(ends_axes, [(point.text, point.cells) for point in along])
     ends_axes.set_xlabel(axis_label(axis, [point.text for point in along]))
     latency, (latency_axes,) = new_figure(f"Latency by {title}", caption)
     draw_latency(latency_axes, along, axis)
-    return {"capacity": capacity, "disconnects_by_timeout": ends, "latency_by_timeout": latency}
+    return {"disconnects_by_timeout": ends, "latency_by_timeout": latency}
 
 
 def _two_axis_plots(
