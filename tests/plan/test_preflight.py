@@ -144,7 +144,7 @@ def test_memory_is_told_by_who_needs_it() -> None:
     plan = make_plan(parse_profile("", "p.toml", ["load.tunnels=1000", "load.workers=1"]), LAPTOP)
     assert memory_needed_bytes(plan) == {
         "driver": 3_000_000 + 2 * 60_000_000,
-        "haproxy": 4_600_000,
+        "haproxy": 6_700_000,
         "backend": 63_000_000,
         "kernel": 4 * 3_700_000,
     }

@@ -223,8 +223,7 @@ def _live(times_s: Floats, lines: Iterable[IntervalLine], opens: Spans) -> Float
     if not gauges:
         return opens.at(times_s)
     ends_s, counts = (np.array(column, dtype=np.float64) for column in zip(*gauges, strict=True))
-    after = np.clip(np.searchsorted(ends_s, times_s), 1, max(len(ends_s) - 1, 1))
-    after = np.minimum(after, len(ends_s) - 1)
+    after = np.minimum(np.searchsorted(ends_s, times_s), len(ends_s) - 1)
     before = np.maximum(after - 1, 0)
     is_nearer = times_s - ends_s[before] <= ends_s[after] - times_s
     nearest = np.where(is_nearer, before, after)

@@ -46,7 +46,7 @@ class Quantity(click.ParamType[Any]):
 
 
 COUNT = Quantity("COUNT", parse_count, least=1, says="write 1 or more")
-COUNT_OR_NONE = Quantity("COUNT", parse_count)
+NUMBER = Quantity("NUMBER", parse_count)
 TIME = Quantity("TIME", parse_duration_ns, least=1, says='write a time above 0, such as "30s"')
 SIZE = Quantity("SIZE", parse_size_bytes, least=1, says='write a size above 0, such as "8GiB"')
 RATE = Quantity("RATE", parse_rate_per_s)

@@ -86,9 +86,7 @@ _fleet_options = _options(
 )
 _node_options = _options(
     click.option("--nodes", type=quantities.COUNT, help="HAProxy nodes there are; default: what it takes."),
-    click.option(
-        "--spare", type=quantities.COUNT_OR_NONE, default="0", help="Nodes that may be out; default 0."
-    ),
+    click.option("--spare", type=quantities.NUMBER, default="0", help="Nodes that may be out; default 0."),
     click.option(
         "--reserve",
         type=quantities.RESERVE,
@@ -108,7 +106,7 @@ _node_options = _options(
     click.option("--maxconn", type=quantities.COUNT, help="As configured; default: what is proposed."),
     click.option("--binds", type=quantities.COUNT, help="Addresses that HAProxy listens on; default 1."),
     click.option("--backends", type=quantities.COUNT, help="Backend addresses, ip:port; default 1."),
-    click.option("--checks", type=quantities.COUNT_OR_NONE, help="Servers with health checks; default 0."),
+    click.option("--checks", type=quantities.NUMBER, help="Servers with health checks; default 0."),
     click.option("--sources", type=quantities.COUNT, help="Addresses it connects from; default 1."),
     click.option("--ports", type=quantities.COUNT, help="Size of ip_local_port_range; default 28232."),
     click.option("--conntrack", type=quantities.COUNT, help="nf_conntrack_max, where it is loaded."),

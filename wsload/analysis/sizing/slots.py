@@ -44,19 +44,17 @@ def idle_timer_ns(fleet: Fleet) -> float:
 def ghost_hold(fleet: Fleet, release: str) -> Hold:
     """How long a vanished client's slot is held, at most: D of ``slots = N (1 + v D)``."""
     timer_ns = idle_timer_ns(fleet)
-    from_server = fleet.ping_from is PingFrom.SERVER and fleet.ping_every_ns is not None
-    if not from_server or fleet.ping_every_ns is None or fleet.ping_every_ns >= timer_ns:
+    every_ns = fleet.ping_every_ns if fleet.ping_from is PingFrom.SERVER else None
+    if every_ns is None or every_ns >= timer_ns:
         return Hold(timer_ns, f"the idle timer, {_text(timer_ns)}, ends it")
     gives_up_ns = fleet.tcp_user_timeout_ns or TCP_GIVES_UP_NS
-    pings = f"the server's pings, every {_text(fleet.ping_every_ns)}, start the idle timer anew"
+    pings = f"the server's pings, every {_text(every_ns)}, start the idle timer anew"
     pong_ns = fleet.pong_timeout_ns
     if pong_ns is None or pong_ns >= gives_up_ns:
         name = "tcp-ut" if fleet.tcp_user_timeout_ns else "the kernel's retries"
-        return Hold(
-            fleet.ping_every_ns + gives_up_ns, f"{pings}; {name}, {_text(gives_up_ns)}, end it after the next"
-        )
+        return Hold(every_ns + gives_up_ns, f"{pings}; {name}, {_text(gives_up_ns)}, end it after the next")
     words = f"{pings}; the server closes {_text(pong_ns)} after the next"
-    hold_ns = fleet.ping_every_ns + pong_ns
+    hold_ns = every_ns + pong_ns
     if _release(release) >= _HOLDS_AFTER_SERVER_FIN:
         # The client's side never closes, and this release waits for it.
         more_ns = min(timer_ns, gives_up_ns)
