@@ -76,6 +76,23 @@ def test_a_source_address_stands_on_every_server_line() -> None:
     assert all(line.endswith(" source 127.0.1.2") for line in servers)
 
 
+@pytest.mark.parametrize(
+    ("source_ip", "words"),
+    [(None, " source 0.0.0.0:20000-20099"), ("127.0.1.2", " source 127.0.1.2:20000-20099")],
+)
+def test_local_ports_toward_the_servers_stand_there_as_well(source_ip: str | None, words: str) -> None:
+    haproxy = Haproxy(maxconn=50, source_ports=(20_000, 20_099))
+    servers = [
+        line for line in settings(rendered(haproxy, source_ip=source_ip)) if line.startswith("server ")
+    ]
+    assert servers
+    assert all(line.endswith(words) for line in servers)
+
+
+def test_a_maxconn_that_is_left_to_haproxy_stands_nowhere() -> None:
+    assert not any(line.startswith("maxconn") for line in settings(rendered(Haproxy(maxconn=0, nofile=400))))
+
+
 def test_only_timeouts_that_are_set_are_written_and_by_haproxys_names() -> None:
     timeouts = {"connect": 5 * NS_PER_S, "client": 1500 * NS_PER_MS, "client-fin": NS_PER_S}
     lines = settings(rendered(Haproxy(timeouts_ns=timeouts)))

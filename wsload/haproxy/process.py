@@ -35,6 +35,8 @@ _STOPPING = ((signal.SIGUSR1, 1.0), (signal.SIGTERM, 1.0))
 _REMEDIES = (
     (_PORT_TAKEN, "free it, choose another, or type --set haproxy.port=auto"),
     ("Permission denied", "choose a port above 1023, or type --set haproxy.port=auto"),
+    ("llocate memory", "give it more: haproxy.memory"),
+    ("out of memory", "give it more: haproxy.memory"),
     ("FD limit", "raise the limit (ulimit -n), or lower haproxy.maxconn or set haproxy.processes higher"),
 )
 
@@ -287,8 +289,9 @@ class HaproxyFleet:
             process = children.start(
                 [self._binary, "-db", "-f", str(cfg_path)], limits=_limits(self._haproxy)
             )
-        except OSError as error:
-            raise HaproxyError(f"{self._binary}: cannot be started: {error.strerror}") from error
+        except (OSError, subprocess.SubprocessError) as error:
+            why = getattr(error, "strerror", None) or error
+            raise HaproxyError(f"{self._binary}: cannot be started: {why}") from error
         return HaproxyProcess(index, ports, stats_name, process)
 
     def _has_own_sources(self) -> bool:
