@@ -149,7 +149,7 @@ def test_a_cell_that_fails_is_told_and_the_next_is_tried(tmp_path: Path) -> None
     )
     assert [failure.cell.folder for failure in result.failures] == ["tunnels=30000k", "tunnels=40000k"]
     assert [folder for folder, _ in told] == ["tunnels=30000k", "tunnels=40000k"]
-    assert result.exit_code is ExitCode.INVALID_RESULT
+    assert result.exit_code is ExitCode.INVALID_CONFIG
     assert "does not fit this machine" in (tmp_path / "out" / "tunnels=30000k" / "error.txt").read_text()
     assert [row["validity"] for row in read_capacity(tmp_path / "out")] == [Validity.INVALID] * 2
 

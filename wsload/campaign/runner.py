@@ -38,6 +38,7 @@ class Failure(msgspec.Struct, frozen=True):
 
     cell: Cell
     error: str
+    exit_code: ExitCode
 
 
 class CampaignResult(msgspec.Struct, frozen=True):
@@ -126,12 +127,12 @@ async def run_campaign(
             if on_cell is not None:
                 on_cell(cell, outcome)
             if isinstance(outcome, WsloadError):
-                failures.append(Failure(cell, str(outcome)))
+                failures.append(Failure(cell, str(outcome), outcome.exit_code))
             interrupted |= _is_interruption(outcome)
         write_capacity(out, cells)
         if interrupted:
             break
-    return CampaignResult(out, tuple(failures), _exit_code(out, cells, interrupted=interrupted))
+    return CampaignResult(out, tuple(failures), _exit_code(out, cells, failures, interrupted=interrupted))
 
 
 def finished(folder: Path) -> Summary | None:
@@ -229,9 +230,15 @@ def _note(out: Path, words: str) -> None:
     FolderWriter(out).write_json(layout.CAMPAIGN_JSON, identity)
 
 
-def _exit_code(out: Path, cells: Sequence[Cell], *, interrupted: bool) -> ExitCode:
+def _exit_code(
+    out: Path, cells: Sequence[Cell], failures: Sequence[Failure], *, interrupted: bool
+) -> ExitCode:
+    """Where every cell failed for a like reason, such as a HAProxy that is missing: what a run would say."""
     if interrupted:
         return ExitCode.INTERRUPTED
+    codes = {failure.exit_code for failure in failures}
+    if len(failures) == len(cells) and len(codes) == 1:
+        return codes.pop()
     summaries = [finished(out / cell.folder) for cell in cells]
     doubtful = any(summary is None or summary.verdict.validity == Validity.INVALID for summary in summaries)
     return ExitCode.INVALID_RESULT if doubtful else ExitCode.PASSED

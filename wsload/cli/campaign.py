@@ -76,8 +76,12 @@ def _teller(live: "LiveView") -> "Callable[[Cell, RunResult | WsloadError], None
         if isinstance(outcome, Exception):
             live.say(f"✗ {cell.folder}: {outcome}")
             return
-        tunnels, verdict = outcome.summary.tunnels, outcome.summary.verdict
-        mark = "✓" if verdict.validity == Validity.VALID else "!"
-        live.say(f"{mark} {cell.folder}: held {tunnels.held:,} of {tunnels.planned:,}, {verdict.validity}")
+        summary = outcome.summary
+        validity, found, tunnels = summary.verdict.validity, summary.capacity, summary.tunnels
+        mark = "✓" if validity == Validity.VALID else "!"
+        what = f"held {tunnels.held:,} of {tunnels.planned:,}"
+        if found is not None:
+            what = f"{found.capacity:,.0f} live within the SLO" if found.level else "no level within the SLO"
+        live.say(f"{mark} {cell.folder}: {what}, {validity}")
 
     return tell

@@ -25,7 +25,7 @@ class Offer(msgspec.Struct, tag="offer"):
     """Parent: offer ``level`` tunnels in the whole run. Times are ns since the run's start.
 
     From ``since_ns`` on and over ``rise_ns``, those called ``level`` or more close politely, and those below
-    it that are not open are opened.
+    it that are not open are opened, but for clients who were cut and come back by themselves.
     """
 
     level: int

@@ -8,6 +8,7 @@ from time import monotonic_ns
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from wsload.driver import health, opening
 from wsload.driver.endings import PLANNED_ENDS, record_end, record_failure
@@ -102,17 +103,26 @@ class Worker:
         """Another level of tunnels."""
         if self._draining:
             return
-        self._level = offer.level
+        before, self._level = self._level, offer.level
         ids = self.assignment.tunnel_ids
         is_vacant = np.array([tunnel is None for tunnel in self._tunnels])
         for chosen, action in (
             (np.flatnonzero((ids >= offer.level) & ~is_vacant), self._close),
-            (np.flatnonzero((ids < offer.level) & is_vacant), self._fill),
+            (np.flatnonzero((ids < offer.level) & is_vacant & ~self._comes_back(before)), self._fill),
         ):
             due_ns = offer.since_ns + np.linspace(0, offer.rise_ns, len(chosen), endpoint=False).astype(
                 np.int64
             )
             self._scheduler.agenda.add(Listed(due_ns, chosen.astype(np.int32)), action)
+
+    def _comes_back(self, level: int) -> NDArray[np.bool_]:
+        """Seats within a level whose client is there, or away until it has something to send.
+
+        Who was cut comes by itself, and must not be called back together with the new ones.
+        """
+        returns = np.array([cohort.spec.reconnect is Reconnect.WHEN_DUE for cohort in self._cohorts])
+        whole: NDArray[np.bool_] = returns[self.assignment.cohort_of] & (self.assignment.tunnel_ids < level)
+        return whole
 
     def drain(self) -> None:
         """Begin the drain now, whatever the plan says; again: nothing."""

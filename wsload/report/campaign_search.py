@@ -41,6 +41,8 @@ _BEYOND_FILL, _BEYOND_EDGE = "#f3f5f8", "#c8ced8"
 _STRIP_FILL = "#dfe6ee"
 _EDGE = 1.12
 """How far beyond the outer points a shading or a strip reaches, as a factor."""
+_NUMBER_IN = 0.42
+"""A difference in percent."""
 _CHAR_IN = 0.068
 _LEAST_APART = 0.055
 """Of the axis' width, between two labels below it."""
@@ -169,20 +171,33 @@ def _bound(measured: AtTimer) -> str:
 
 def _fitting(axes: Axes, words: str, factor: float) -> str:
     """The words, shorter where a strip over ``factor`` of the axis is too narrow for them."""
-    low, high = axes.get_xlim()
-    share = float(np.log(factor) / np.log(high / low))
-    width_in = share * axes.get_position().width * figure_of(axes).get_figwidth()
-    fits = len(words) * _CHAR_IN <= width_in
+    fits = len(words) * _CHAR_IN <= _span_in(axes, factor)
     return words if fits else words.removeprefix("HAProxy's ").removeprefix("the ")
 
 
 def _differences(axes: Axes, measured: Sequence[AtTimer]) -> None:
-    """How far the measured live tunnels are from the model's, above each point."""
-    known = [(each.timer_s, each.difference) for each in measured if each.difference is not None]
-    for timer_s, difference in known:
+    """How far the measured live tunnels are from the model's, above each point; of points too near each other
+    for both their numbers, the one that is further off."""
+    shown: list[tuple[float, float]] = []
+    for each in measured:
+        if each.difference is None:
+            continue
+        if shown and _span_in(axes, each.timer_s / shown[-1][0]) < _NUMBER_IN:
+            if abs(each.difference) <= abs(shown[-1][1]):
+                continue
+            shown.pop()
+        shown.append((each.timer_s, each.difference))
+    for timer_s, difference in shown:
         _mark(axes, timer_s, _DIFFERENCE_ROW, f"{100 * difference:+.1f}%", color=QUIET_INK)
-    if known:
+    if shown:
         _beside(axes, _DIFFERENCE_ROW, "measured over model")
+
+
+def _span_in(axes: Axes, factor: float) -> float:
+    """How many inches of the logarithmic axis a factor takes."""
+    low, high = axes.get_xlim()
+    width_in = axes.get_position().width * figure_of(axes).get_figwidth()
+    return float(np.log(factor) / np.log(high / low) * width_in)
 
 
 def _mark(

@@ -87,6 +87,7 @@ def test_a_suspect_run_is_taken_with_its_reason(tmp_path: Path) -> None:
         ({"partial": True}, {}, "the run was cut short"),
         ({"verdict": {"validity": "invalid", "reasons": ["lag p99 80 ms"]}}, {}, "not valid (lag p99 80 ms)"),
         ({"via": "direct"}, {}, "drove no HAProxy of its own"),
+        ({"haproxy": {"version": "2.6.12", "shared_by": 3}}, {}, "shared its HAProxy with other cells"),
         ({}, {"cohorts": {"idle": 300}}, "too few to tell what one costs"),
         ({}, {"summary": False}, "has no summary.json"),
     ],

@@ -113,6 +113,11 @@ def _usable(folder: RunFolder) -> Summary:
         )
     if summary.via != "haproxy":
         raise FolderError(f'{path}: drove no HAProxy of its own; name a run with target.via = "haproxy"')
+    if "shared_by" in summary.haproxy:
+        raise FolderError(
+            f"{path}: shared its HAProxy with other cells, so its memory and CPU are of all of them; "
+            "name a run of its own"
+        )
     return summary
 
 
