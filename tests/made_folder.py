@@ -143,6 +143,7 @@ def _info(made: Choices) -> RunInfo:
         interval_s=made.interval_s,
         via=made.via,
         timers_ms=dict(made.timers_ms),
+        cohort_timers_ms={name: dict(own) for name, own in made.cohort_timers_ms.items()},
         maxconn=made.maxconn if made.via == "haproxy" else 0,
         lag_limit_ms=made.lag_limit_ms,
         settings=dict(made.settings),

@@ -113,6 +113,7 @@ def test_a_share_in_tenths_of_a_percent_survives_format_and_parse(tenths: int) -
     [
         (86400 * NS_PER_S, "1d"),
         (3600 * NS_PER_S, "1h"),
+        (60 * NS_PER_S, "1m"),
         (90 * NS_PER_S, "90s"),
         (1500 * NS_PER_MS, "1500ms"),
         (1, "1ms"),

@@ -1,6 +1,5 @@
 """The slot ledger from made connections: each part counts what it should, moment by moment."""
 
-import math
 from collections.abc import Sequence
 
 import pytest
@@ -8,7 +7,6 @@ import pytest
 from wsload.analysis.folder import DisconnectRow, FailureRow, HaproxySample, LedgerRow
 from wsload.analysis.ledger import (
     Occupancy,
-    idle_timer_s,
     ledger,
     summarise_ledger,
     whole_moments,
@@ -231,12 +229,6 @@ def test_a_moment_at_which_a_process_was_silent_is_left_out_but_not_all_after_it
         sample(4.0, 5),
     ]
     assert whole_moments(samples) == [(1.0, 11), (3.0, 12), (4.0, 5)]
-
-
-def test_the_idle_timer_is_that_of_tunnels_else_the_smaller_of_both_sides() -> None:
-    assert idle_timer_s({"tunnel": 1_000, "client": 500}) == 1.0
-    assert idle_timer_s({"client": 30_000, "server": 20_000}) == 20.0
-    assert idle_timer_s({}) == math.inf
 
 
 def test_the_summary_is_the_holds() -> None:
