@@ -231,7 +231,7 @@ class Worker:
             return
         now_ns = monotonic_ns()
         seats, cohort = self._seats, self._cohorts[self._seats.cohort_of[index]]
-        seats.due_ns[index] = due_ns
+        seats.taken(index, due_ns)
         cohort.recorder.count(due_ns, "attempted")
         cohort.recorder.time(due_ns, "lag", now_ns - due_ns)
         tunnel = Tunnel(self, cohort, index)
