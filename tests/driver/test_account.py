@@ -43,7 +43,7 @@ class Made:
         self.seats.taken(seat, START_NS + 10)
         self.seats.began_ns[seat] = START_NS + 20
         self.seats.connected_from(seat, "127.0.0.2", 40_000 + seat)
-        made = Tunnel(None, self.cohort, seat)  # type: ignore[arg-type] - it tells nobody here
+        made = Tunnel(None, self.cohort, seat)  # type: ignore[arg-type]  # it tells nobody here
         made.mark_ns = made.opened_ns = made.rx_ns = made.tx_ns = START_NS + 100
         return made
 
