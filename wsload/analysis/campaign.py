@@ -12,11 +12,9 @@ from typing import Any
 from wsload.analysis.folder import CONTROL_FACTS, RunFolder, grid_rows
 from wsload.analysis.knee import plateau_at_limit
 from wsload.errors import FolderError
-from wsload.profile.load import load_profile
-from wsload.profile.model import Profile
 from wsload.record import layout
 from wsload.record.layout import CapacityResult
-from wsload.record.outcome import Cause
+from wsload.record.outcome import NOT_CUTS
 from wsload.units import NS_PER_S, UnitError, parse_count, parse_duration_ns
 
 CAPACITY_FACTS = (
@@ -44,7 +42,6 @@ _NO_AXIS = {*CAPACITY_FACTS, *CONTROL_FACTS, "repeat"}
 
 CUT_SHARE = 0.01
 """A cohort counts as cut where more than this share of its tunnels was."""
-_NOT_CUT = {Cause.PLANNED, Cause.GENERATOR_LOST}
 
 
 @dataclass(frozen=True)
@@ -191,17 +188,6 @@ def cell_results(campaign_folder: Path) -> list[CellResult]:
     return cells
 
 
-def cell_profile(campaign_folder: Path, cell: CellResult) -> Profile:
-    """The profile that a cell ran, with its axes' values.
-
-    Raises :class:`FolderError` or :class:`ProfileError` where it cannot be read any more.
-    """
-    path = campaign_folder / cell.run
-    settings = RunFolder(path).info.settings
-    overrides = [f"{key}={value}" for key, value in settings.items()]
-    return load_profile(path / layout.PROFILE, overrides).profile
-
-
 def search_facts(found: CapacityResult | None) -> dict[str, object]:
     """The columns of ``capacity.csv`` that are of a search."""
     if found is None:
@@ -277,7 +263,7 @@ def cut_share(cell: CellResult, cohort: str) -> float:
     if not planned:
         return 0.0
     causes = cell.disconnects.get(cohort, {})
-    ended = sum(count for cause, count in causes.items() if cause not in _NOT_CUT)
+    ended = sum(count for cause, count in causes.items() if cause not in NOT_CUTS)
     return min(ended, planned - cell.held_by_cohort.get(cohort, 0)) / planned
 
 

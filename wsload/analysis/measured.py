@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, median
 
-from wsload.analysis.campaign import CellResult, cell_profile
+from wsload.analysis.campaign import CellResult
+from wsload.analysis.folder import stored_profile
 from wsload.analysis.knee import plateau_at_limit
 from wsload.analysis.model import Prediction, not_modelled, predict
 from wsload.analysis.plateau import outcome_of
@@ -85,7 +86,7 @@ class Searched:
 def read_searches(folder: Path, cells: Sequence[CellResult]) -> list[Searched]:
     """The cells of a campaign's folder that searched, in its order; empty where none did."""
     return [
-        searched(cell, cell.capacity, cell_profile(folder, cell))
+        searched(cell, cell.capacity, stored_profile(folder / cell.run).profile)
         for cell in cells
         if cell.capacity is not None
     ]

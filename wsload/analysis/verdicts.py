@@ -24,7 +24,7 @@ from wsload.record import layout
 from wsload.record.backend_log import BackendEnd as BackendLine
 from wsload.record.backend_log import EndedBy
 from wsload.record.layout import Attribution, Completeness
-from wsload.record.outcome import Cause, Confidence, PlanAct, Wire
+from wsload.record.outcome import NOT_CUTS, Cause, Confidence, PlanAct, Wire
 from wsload.record.snapshot import Disconnect
 from wsload.units import NS_PER_S
 
@@ -82,7 +82,7 @@ class RunVerdicts:
         for row in self._folder.iter_disconnects():
             evidence = self._evidence(row)
             cause, confidence, words = attribute(evidence)
-            if cause not in (Cause.PLANNED, Cause.GENERATOR_LOST):
+            if cause not in NOT_CUTS:
                 idle_s, unexplained = evidence.idle_ns / NS_PER_S, is_unexplained(cause, confidence)
                 self._intervals.add(row.cohort, unexplained, idle_s, row.age_s or 0.0, row.t_s)
             written = _as_written(row)

@@ -8,7 +8,7 @@ from wsload.plan.preflight import Check, memory_needed_bytes, sockets_per_tunnel
 from wsload.profile.distributions import written
 from wsload.profile.model import Arrivals, BackendMode, Capacity, Cohort, Reconnect, Traffic, Via
 from wsload.profile.plateaus import most_levels, plateau_words
-from wsload.units import NS_PER_S, format_count, format_duration, format_share, format_size
+from wsload.units import NS_PER_S, format_count, format_duration, format_many, format_share, format_size
 
 
 def describe_plan(plan: Plan, machine: Machine, checks: Sequence[Check]) -> list[str]:
@@ -36,11 +36,6 @@ def _mark(check: Check) -> str:
     return "✗" if check.fatal else "!"
 
 
-def _many(number: int, noun: str) -> str:
-    plural = noun if number == 1 else f"{noun}es" if noun.endswith("s") else f"{noun}s"
-    return f"{format_count(number)} {plural}"
-
-
 def _title(plan: Plan) -> str:
     profile = plan.profile
     about = f": {profile.description}" if profile.description else ""
@@ -52,11 +47,10 @@ def _path(plan: Plan) -> str:
     haproxy, backend = profile.haproxy, profile.backend
     if profile.target.via is Via.URL:
         return f"path: straight to {', '.join(profile.target.urls)}"
+    processes = format_many(backend.processes, "process")
     if profile.target.via is Via.DIRECT:
-        return (
-            f"path: straight to the embedded backend ({_many(backend.processes, 'process')}), without HAProxy"
-        )
-    served_by = f"{_many(backend.processes, 'process')}, {_many(plan.backend_listeners, 'address')}"
+        return f"path: straight to the embedded backend ({processes}), without HAProxy"
+    served_by = f"{processes}, {format_many(plan.backend_listeners, 'address')}"
     behind = (
         f"the embedded backend ({served_by})"
         if backend.mode is BackendMode.EMBEDDED
@@ -68,7 +62,7 @@ def _path(plan: Plan) -> str:
         limit = f"{format_count(haproxy.nofile)} descriptors"
         maxconn = f"{maxconn} and {limit}" if haproxy.maxconn else f"maxconn worked out from {limit} each"
     return (
-        f"path: {_many(haproxy.processes, 'HAProxy process')}, {maxconn}, "
+        f"path: {format_many(haproxy.processes, 'HAProxy process')}, {maxconn}, "
         f"timeouts {timers or 'none'}; then {behind}"
     )
 
@@ -119,7 +113,7 @@ def _search(plan: Plan, capacity: Capacity) -> str:
     levels = most_levels(capacity)
     return (
         f"search: {format_count(capacity.least)} to {format_count(capacity.most)} tunnels {way}, at most "
-        f"{_many(levels, 'level')}; each opens over {format_duration(profile.load.ramp_ns)} and is "
+        f"{format_many(levels, 'level')}; each opens over {format_duration(profile.load.ramp_ns)} and is "
         f"{plateau_words(profile)}; at most "
         f"{format_duration(profile.load.ramp_ns + profile.load.hold_ns)} in all"
     )
@@ -168,6 +162,6 @@ def _processes(plan: Plan, machine: Machine) -> str:
     else:
         sources = f"source {plan.sources[0]}" if plan.sources else "sources chosen by the kernel"
     return (
-        f"driver: {_many(plan.workers, 'worker')} on {_many(machine.cores, 'core')}, "
-        f"{_many(plan.targets, 'destination')}, {sources}"
+        f"driver: {format_many(plan.workers, 'worker')} on {format_many(machine.cores, 'core')}, "
+        f"{format_many(plan.targets, 'destination')}, {sources}"
     )
