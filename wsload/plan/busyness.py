@@ -8,7 +8,6 @@ quickstart 106 us a message at 630/s). Driver and backend each use about as much
 import math
 from collections.abc import Sequence
 
-from wsload.plan.distributions import mean_ns
 from wsload.plan.model import Plan
 from wsload.profile.model import Cohort, Reconnect, Reply, Traffic, Via
 from wsload.units import NS_PER_S
@@ -58,11 +57,11 @@ def _rate_per_s(cohort: Cohort) -> float:
         return math.inf if cohort.rate_per_s is None else cohort.rate_per_s
     if cohort.traffic is Traffic.PINGED:
         return NS_PER_S / cohort.every_ns
-    return NS_PER_S / mean_ns(cohort.gaps) if cohort.traffic is Traffic.QUIET else 0.0
+    return NS_PER_S / cohort.gaps.mean_ns if cohort.traffic is Traffic.QUIET else 0.0
 
 
 def _returns_per_s(cohort: Cohort) -> float:
     """At most: each message of a quiet client may be an opening."""
     back = _rate_per_s(cohort) if cohort.reconnect is Reconnect.WHEN_DUE else 0.0
-    leaving = NS_PER_S / mean_ns(cohort.session) if cohort.session is not None else 0.0
+    leaving = NS_PER_S / cohort.session.mean_ns if cohort.session is not None else 0.0
     return back + leaving + cohort.vanish_per_s

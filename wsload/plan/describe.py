@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from wsload.plan.distributions import mean_ns
 from wsload.plan.model import Machine, Plan
 from wsload.plan.preflight import Check, memory_needed_bytes, sockets_per_tunnel
 from wsload.profile.distributions import written
@@ -141,7 +140,7 @@ def messages_per_s(plan: Plan) -> float:
         if cohort.traffic is Traffic.CHATTY and cohort.rate_per_s is not None:
             total += count * cohort.rate_per_s
         elif cohort.traffic is Traffic.QUIET:
-            total += count * NS_PER_S / mean_ns(cohort.gaps)
+            total += count * NS_PER_S / cohort.gaps.mean_ns
         elif cohort.traffic is Traffic.PINGED:
             total += count * NS_PER_S / cohort.every_ns
     return total
