@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from tests.made_info import run_info
 from wsload.analysis.folder import DisconnectRow, FailureRow, HaproxySample, LedgerRow
 from wsload.analysis.ledger import (
     Occupancy,
@@ -117,23 +118,8 @@ def interval(t_s: float, open_: int) -> IntervalLine:
 
 
 def info() -> RunInfo:
-    return RunInfo(
-        title="made",
-        started="",
-        started_unix_s=STARTED_UNIX_S,
-        tunnels=10,
-        cohorts={"c": 10},
-        workers=1,
-        sources=1,
-        endpoints=[],
-        ramp_s=1.0,
-        hold_s=9.0,
-        drain_s=1.0,
-        interval_s=1.0,
-        via="haproxy",
-        timers_ms=TIMERS_MS,
-        maxconn=100,
-        lag_limit_ms=50,
+    return run_info(
+        started_unix_s=STARTED_UNIX_S, cohorts={"c": 10}, hold_s=9.0, drain_s=1.0, timers_ms=TIMERS_MS
     )
 
 

@@ -2,25 +2,14 @@
 
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.made_search import CELL, make_search_campaign
-from wsload.analysis.campaign import read_campaign
-from wsload.analysis.measured import read_searches
-from wsload.analysis.recommend import Recommendation, recommend
+from tests.made_search import CELL, advised
+from wsload.analysis.recommend import Recommendation
 from wsload.report.html import write_campaign_html
 from wsload.report.recommendation_wording import config_lines, paragraph, rows
 from wsload.report.text import recommendation_text
-
-
-def advised(folder: Path, **choices: Any) -> Recommendation:
-    made = make_search_campaign(folder, **choices)
-    info, cells = read_campaign(made)
-    advice = recommend(read_searches(made, cells), info)
-    assert advice is not None
-    return advice
 
 
 def test_the_paragraph_says_what_to_set_why_and_what_it_rests_on(tmp_path: Path) -> None:
