@@ -12,8 +12,8 @@ from tests.made_folder import make_folder
 from wsload.analysis.folder import RunFolder
 from wsload.analysis.sources import EVIDENCE, LogFit, Sources
 from wsload.record import layout
-from wsload.record.layout import Attribution, Completeness
 from wsload.record.outcome import Cause, Confidence, Phase, PlanAct, Wire
+from wsload.record.summary import Attribution, Completeness
 
 READ = LogFit(formats={"option httplog": 1}, early=0, unread_examples=[])
 """Of a log that was joined."""

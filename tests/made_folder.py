@@ -27,13 +27,9 @@ from tests.made_tunnels import (
     tunnels_of,
 )
 from wsload.record import layout
-from wsload.record.layout import (
-    RunInfo,
-    Summary,
-    TunnelsPart,
-    VerdictPart,
-)
+from wsload.record.layout import RunInfo
 from wsload.record.outcome import Cause
+from wsload.record.summary import Summary, TunnelsPart, VerdictPart
 
 __all__ = ["Choices", "Ends", "make_campaign", "make_folder"]
 

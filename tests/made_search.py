@@ -9,7 +9,8 @@ import msgspec
 
 from tests.made_folder import make_folder
 from tests.made_tunnels import TIMERS_MS
-from wsload.analysis.campaign import CAPACITY_FACTS, read_campaign, search_facts
+from wsload.analysis.campaign import read_campaign
+from wsload.analysis.capacity_file import CAPACITY_FACTS, search_facts
 from wsload.analysis.knee import knee_of
 from wsload.analysis.measured import read_searches
 from wsload.analysis.model import Prediction, predict
@@ -18,8 +19,8 @@ from wsload.profile.load import parse_profile
 from wsload.profile.model import Profile
 from wsload.profile.values import duration
 from wsload.record import layout
-from wsload.record.layout import CapacityResult, Plateau, SloRow, Summary
 from wsload.record.outcome import Limit
+from wsload.record.summary import CapacityResult, Plateau, SloRow, Summary
 from wsload.units import NS_PER_MS
 
 TUNNEL = "haproxy.timeouts.tunnel"

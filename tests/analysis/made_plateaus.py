@@ -6,9 +6,10 @@ from typing import Any
 from tests.made_info import run_info
 from wsload.analysis.plateau import Watched
 from wsload.record.histogram import Histogram
-from wsload.record.layout import IntervalLine, Plateau, ProcessLine, SloRow
+from wsload.record.layout import IntervalLine, ProcessLine
 from wsload.record.outcome import Phase
 from wsload.record.snapshot import MergedCohort
+from wsload.record.summary import Plateau, SloRow
 from wsload.units import NS_PER_MS
 
 CUT_ROW = SloRow(metric="disconnect_unexpected", assertion="rate<1%", value=0.2, passed=False)

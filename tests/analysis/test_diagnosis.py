@@ -11,8 +11,8 @@ from wsload.analysis.completeness import Weight
 from wsload.analysis.diagnosis import Diagnosis, confidence_words, diagnose
 from wsload.analysis.sources import EVIDENCE, Given, LogFit, Sources, read_sources
 from wsload.errors import FolderError
-from wsload.record.layout import Completeness
 from wsload.record.outcome import Cause, Confidence, PlanAct, Wire
+from wsload.record.summary import Completeness
 
 NO_TUNNEL_MS = {"client": 30_000, "server": 60_000}
 UNREAD = [(7, "Nov 22 14:45:03 lb1 haproxy[1]: 127.0.0.1:350")]

@@ -8,7 +8,8 @@ import msgspec
 
 from wsload.analysis.join import SLACK_S
 from wsload.analysis.sources import LogFit, Sources, fits
-from wsload.record.layout import Completeness, RunInfo
+from wsload.record.layout import RunInfo
+from wsload.record.summary import Completeness
 from wsload.units import NS_PER_S, format_count, format_duration, format_many, format_share
 
 _FORMAT_HELP = "`option httplog`, `option tcplog` and wsload's JSON are read"

@@ -10,13 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from wsload.analysis.campaign import axes_of
-from wsload.analysis.folder import Merged, RunFolder, add_interval, is_control, read_capacity
+from wsload.analysis.capacity_file import axes_of, is_control, read_capacity
+from wsload.analysis.folder import Merged, RunFolder, add_interval
 from wsload.analysis.plateau import SLACK_S
 from wsload.analysis.summary import ALL
 from wsload.record.histogram import Histogram
-from wsload.record.layout import Plateau, Summary
 from wsload.record.outcome import NOT_CUTS, PlanAct, Validity
+from wsload.record.summary import Plateau, Summary
 from wsload.units import NS_PER_MS
 
 METRICS = {"echo": "echo_corrected", "handshake": "handshake", "ping": "ping_rtt"}

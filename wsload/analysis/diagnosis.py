@@ -15,8 +15,8 @@ from wsload.analysis.advice import CAUSE_WORDS, Facts, advice_for
 from wsload.analysis.completeness import Note, notes_on
 from wsload.analysis.folder import RunFolder
 from wsload.analysis.sources import Sources, read_sources
-from wsload.record.layout import Attribution, Completeness
 from wsload.record.outcome import Cause, Confidence, PlanAct, Wire
+from wsload.record.summary import Attribution, Completeness
 from wsload.units import format_count, format_many
 
 SCHEMA = "wsload.diagnosis/1"

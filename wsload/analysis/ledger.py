@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from wsload.analysis.folder import DisconnectRow, FailureRow, HaproxySample, LedgerRow
 from wsload.analysis.log_formats import LogRecord
 from wsload.profile.plateaus import idle_timer
-from wsload.record.layout import IntervalLine, RunInfo, SlotLedger
+from wsload.record.layout import IntervalLine, RunInfo
 from wsload.record.outcome import Phase, PlanAct, Wire
+from wsload.record.summary import SlotLedger
 from wsload.units import NS_PER_MS, NS_PER_S
 
 Floats = NDArray[np.float64]

@@ -13,8 +13,9 @@ from wsload.analysis.folder import FailureRow
 from wsload.analysis.plateau import is_full, outcome_of
 from wsload.analysis.validity import BUSY_WORKER
 from wsload.plan.knee import Outcome
-from wsload.record.layout import Plateau, RunInfo
+from wsload.record.layout import RunInfo
 from wsload.record.outcome import Cause, Limit
+from wsload.record.summary import Plateau
 from wsload.units import format_count, format_share
 
 _BUSY = 0.9

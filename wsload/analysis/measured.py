@@ -13,8 +13,8 @@ from wsload.analysis.plateau import outcome_of
 from wsload.plan.knee import Outcome
 from wsload.profile.model import Profile
 from wsload.profile.plateaus import idle_timer_ns
-from wsload.record.layout import CapacityResult, Plateau
 from wsload.record.outcome import Validity
+from wsload.record.summary import CapacityResult, Plateau
 from wsload.units import NS_PER_S
 
 TUNNEL_AXIS = "haproxy.timeouts.tunnel"

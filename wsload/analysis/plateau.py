@@ -9,9 +9,10 @@ from wsload.analysis.folder import Merged
 from wsload.analysis.slo import Counts, counter_of, histogram_of, judge
 from wsload.plan.knee import Outcome
 from wsload.profile.model import Profile
-from wsload.record.layout import IntervalLine, Plateau
+from wsload.record.layout import IntervalLine
 from wsload.record.outcome import Phase
 from wsload.record.snapshot import MergedCohort
+from wsload.record.summary import Plateau
 from wsload.units import NS_PER_MS
 
 _DRIFT = 0.01

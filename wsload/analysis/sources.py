@@ -16,7 +16,7 @@ from wsload.analysis.folder import DisconnectRow
 from wsload.analysis.join import SLACK_S, AddressIndex
 from wsload.analysis.log_formats import LogFile, LogRecord
 from wsload.errors import FolderError
-from wsload.record.layout import Completeness
+from wsload.record.summary import Completeness
 
 EVIDENCE = "evidence.json"
 VERSION = 1

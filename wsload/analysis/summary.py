@@ -14,16 +14,9 @@ from wsload.analysis.slo import Counts, counter_of, histogram_of, judge, verdict
 from wsload.analysis.validity import Observed, judge_validity
 from wsload.profile.model import HISTOGRAM_METRICS, Match, Profile, Traffic
 from wsload.record.histogram import Histogram
-from wsload.record.layout import (
-    SUMMARY_SCHEMA,
-    ActionLine,
-    IntervalLine,
-    RunInfo,
-    Summary,
-    TunnelsPart,
-    VerdictPart,
-)
+from wsload.record.layout import SUMMARY_SCHEMA, ActionLine, IntervalLine, RunInfo
 from wsload.record.outcome import Phase
+from wsload.record.summary import Summary, TunnelsPart, VerdictPart
 from wsload.units import NS_PER_MS
 
 PERCENTILES = {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p99.9": 99.9}

@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from wsload.analysis.folder import EXITS, INTERRUPTED
-from wsload.record.layout import ActionLine, CapacityResult, RunInfo
+from wsload.record.layout import ActionLine, RunInfo
 from wsload.record.outcome import Limit, Validity
+from wsload.record.summary import CapacityResult
 from wsload.units import NS_PER_MS, format_count, format_duration, format_many, format_share
 
 BUSY_WORKER = 0.9

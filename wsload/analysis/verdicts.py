@@ -23,9 +23,9 @@ from wsload.analysis.sources import LogFit, fit_of, fits
 from wsload.record import layout
 from wsload.record.backend_log import BackendEnd as BackendLine
 from wsload.record.backend_log import EndedBy
-from wsload.record.layout import Attribution, Completeness
 from wsload.record.outcome import NOT_CUTS, Cause, Confidence, PlanAct, Wire
 from wsload.record.snapshot import Disconnect
+from wsload.record.summary import Attribution, Completeness
 from wsload.units import NS_PER_S
 
 _PROCESS_END_S = 1.0

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import msgspec
 
-from wsload.analysis.campaign import CAPACITY_FACTS, search_facts
+from wsload.analysis.capacity_file import CAPACITY_FACTS, CONTROL_FACTS, search_facts
 from wsload.analysis.control import control_arms, control_facts
-from wsload.analysis.folder import CONTROL_FACTS, RunFolder
+from wsload.analysis.folder import RunFolder
 from wsload.campaign.batches import Batch, at_once, one_by_one
 from wsload.campaign.grid import Campaign, Cell
 from wsload.campaign.parallel import BatchListener, run_together
 from wsload.errors import ExitCode, FolderError, InterruptedRunError, RecordingError, WsloadError
 from wsload.plan.preflight import read_machine
 from wsload.record import layout
-from wsload.record.layout import Summary
 from wsload.record.outcome import Validity
+from wsload.record.summary import Summary
 from wsload.run.folder import DEFAULT_BASE, FolderWriter, recording_error
 from wsload.run.progress import ProgressListener
 from wsload.run.session import RunResult, run

@@ -8,8 +8,8 @@ from wsload.analysis.ledger import STEADY_SHARE
 from wsload.analysis.slo import OVER_TUNNELS
 from wsload.analysis.summary import ALL, PERCENTILES
 from wsload.profile.model import HISTOGRAM_METRICS
-from wsload.record.layout import SloRow, Summary
 from wsload.record.outcome import Cause, Validity, Verdict
+from wsload.record.summary import SloRow, Summary
 from wsload.units import (
     NS_PER_MS,
     NS_PER_S,

@@ -11,7 +11,7 @@ from wsload.analysis.folder import RunFolder
 from wsload.analysis.sources import EVIDENCE, Given, Sources, read_sources
 from wsload.analysis.verdicts import RunVerdicts, on_the_path
 from wsload.record import layout
-from wsload.record.layout import Attribution
+from wsload.record.summary import Attribution
 from wsload.run.folder import FolderWriter
 
 

@@ -10,8 +10,8 @@ from wsload.analysis.folder import HaproxySample, RunFolder
 from wsload.analysis.sizing.question import RELEASES, Costs, Fleet
 from wsload.errors import FolderError
 from wsload.profile.model import Profile, Traffic
-from wsload.record.layout import Summary
 from wsload.record.outcome import Validity
+from wsload.record.summary import Summary
 from wsload.units import NS_PER_MS, NS_PER_S, format_count
 
 LEAST_SLOTS = 1000
