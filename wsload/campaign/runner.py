@@ -27,9 +27,6 @@ from wsload.units import NS_PER_S, format_duration
 _OVERHEAD_S = 2.0
 """First guess of what a cell takes beyond its phases; measured from the first cell on."""
 
-_ERROR = "error.txt"
-"""In a cell's folder: why it has no result."""
-
 CellListener = Callable[[Cell, RunResult | WsloadError], None]
 
 
@@ -215,7 +212,7 @@ def _write_error(folder: Path, error: WsloadError) -> None:
         folder.mkdir(exist_ok=True)
     except OSError as problem:
         raise recording_error(folder, problem) from error
-    FolderWriter(folder).write(_ERROR, f"{error}\n")
+    FolderWriter(folder).write(layout.ERROR, f"{error}\n")
 
 
 def _is_interruption(outcome: RunResult | WsloadError) -> bool:
