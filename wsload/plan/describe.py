@@ -1,7 +1,9 @@
 """A plan in words, for ``wsload check``."""
 
+import math
 from collections.abc import Sequence
 
+from wsload.plan.busyness import rate_per_s
 from wsload.plan.model import Machine, Plan
 from wsload.plan.preflight import Check, memory_needed_bytes, sockets_per_tunnel
 from wsload.profile.distributions import written
@@ -133,17 +135,10 @@ def _phases(plan: Plan) -> str:
     return f"phases: {opening}, hold {hold}, drain up to {drain}; {in_all} in all"
 
 
-def messages_per_s(plan: Plan) -> float:
+def open_loop_messages_per_s(plan: Plan) -> float:
     """Messages and pings that the plan sends each second once all are open; closed loops are not counted."""
-    total = 0.0
-    for cohort, count in zip(plan.profile.cohorts, plan.cohort_tunnels, strict=True):
-        if cohort.traffic is Traffic.CHATTY and cohort.rate_per_s is not None:
-            total += count * cohort.rate_per_s
-        elif cohort.traffic is Traffic.QUIET:
-            total += count * NS_PER_S / cohort.gaps.mean_ns
-        elif cohort.traffic is Traffic.PINGED:
-            total += count * NS_PER_S / cohort.every_ns
-    return total
+    rates = zip(map(rate_per_s, plan.profile.cohorts), plan.cohort_tunnels, strict=True)
+    return sum(rate * count for rate, count in rates if math.isfinite(rate))
 
 
 def _traffic(plan: Plan) -> str:
@@ -151,7 +146,7 @@ def _traffic(plan: Plan) -> str:
         each.name for each in plan.profile.cohorts if each.traffic is Traffic.CHATTY and not each.rate_per_s
     ]
     also = f", and as fast as replies come from {', '.join(closed)}" if closed else ""
-    rate = messages_per_s(plan)
+    rate = open_loop_messages_per_s(plan)
     return f"traffic: {f'{rate:,.1f}'.removesuffix('.0')} messages and pings a second in all{also}"
 
 
