@@ -1,4 +1,4 @@
-"""The HAProxy releases that end-to-end tests run: the machine's, and those that ``WSLOAD_TEST_HAPROXY`` adds."""
+"""The HAProxy releases that end-to-end tests run: this machine's, and those of ``WSLOAD_TEST_HAPROXY``."""
 
 import os
 
