@@ -60,12 +60,14 @@ def show_run(folder: Path, summary: "Summary", *, as_json: bool, quiet: bool, pl
 
 def show_campaign(folder: Path, *, as_json: bool, quiet: bool, plots: bool) -> None:
     """The same of a campaign."""
+    from wsload.analysis.campaign import cell_results
+
     store_recommendation(folder)
     if as_json:
         print_campaign_json(folder)
     elif not quiet:
         print_campaign(folder)
-    if plots and any(folder.glob(f"*/{layout.SUMMARY}")):
+    if plots and cell_results(folder):  # a control alone makes no picture
         with _until_interrupted(folder):
             write_campaign_views(folder)
         if not (as_json or quiet):
