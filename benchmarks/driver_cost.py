@@ -24,8 +24,9 @@ from typing import Any
 
 from wsload.analysis.folder import RunFolder
 from wsload.profile.load import LoadedProfile, parse_profile
-from wsload.record.layout import CAPACITY, Summary
+from wsload.record.layout import CAPACITY
 from wsload.record.outcome import Phase, Validity
+from wsload.record.summary import Summary
 from wsload.run.session import run
 
 IDLE_9000 = """

@@ -10,10 +10,10 @@ import msgspec
 
 from tests.made_folder import make_folder
 from wsload.analysis.folder import RunFolder
-from wsload.analysis.sources import EVIDENCE, LogFit, Sources
+from wsload.analysis.sources import LogFit, Sources
 from wsload.record import layout
-from wsload.record.layout import Attribution, Completeness
 from wsload.record.outcome import Cause, Confidence, Phase, PlanAct, Wire
+from wsload.record.summary import Attribution, Completeness
 
 READ = LogFit(formats={"option httplog": 1}, early=0, unread_examples=[])
 """Of a log that was joined."""
@@ -80,7 +80,7 @@ def ended_folder(
     whole = Completeness(ended=ended, log_lines=ended, matched=ended)
     attribution = Attribution(completeness=counts or whole, findings=list(findings))
     (path / layout.ATTRIBUTION).write_bytes(msgspec.json.encode(attribution))
-    (path / EVIDENCE).write_bytes(msgspec.json.encode(sources or Sources(log=READ)))
+    (path / layout.EVIDENCE).write_bytes(msgspec.json.encode(sources or Sources(log=READ)))
     _write(path / layout.DISCONNECTS, layout.DISCONNECT_COLUMNS, _end_rows(ends))
     _write(path / layout.HANDSHAKE_FAILURES, layout.HANDSHAKE_FAILURE_COLUMNS, _failure_rows(failures))
     return RunFolder(path)

@@ -27,13 +27,9 @@ from tests.made_tunnels import (
     tunnels_of,
 )
 from wsload.record import layout
-from wsload.record.layout import (
-    RunInfo,
-    Summary,
-    TunnelsPart,
-    VerdictPart,
-)
+from wsload.record.layout import RunInfo
 from wsload.record.outcome import Cause
+from wsload.record.summary import Summary, TunnelsPart, VerdictPart
 
 __all__ = ["Choices", "Ends", "make_campaign", "make_folder"]
 
@@ -143,6 +139,7 @@ def _info(made: Choices) -> RunInfo:
         interval_s=made.interval_s,
         via=made.via,
         timers_ms=dict(made.timers_ms),
+        cohort_timers_ms={name: dict(own) for name, own in made.cohort_timers_ms.items()},
         maxconn=made.maxconn if made.via == "haproxy" else 0,
         lag_limit_ms=made.lag_limit_ms,
         settings=dict(made.settings),

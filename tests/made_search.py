@@ -3,20 +3,24 @@
 import csv
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from tests.made_folder import make_folder
 from tests.made_tunnels import TIMERS_MS
-from wsload.analysis.campaign import CAPACITY_FACTS, search_facts
+from wsload.analysis.campaign import read_campaign
+from wsload.analysis.capacity_file import CAPACITY_FACTS, search_facts
 from wsload.analysis.knee import knee_of
+from wsload.analysis.measured import read_searches
 from wsload.analysis.model import Prediction, predict
+from wsload.analysis.recommend import Recommendation, recommend
 from wsload.profile.load import parse_profile
 from wsload.profile.model import Profile
 from wsload.profile.values import duration
 from wsload.record import layout
-from wsload.record.layout import CapacityResult, Plateau, SloRow, Summary
 from wsload.record.outcome import Limit
+from wsload.record.summary import CapacityResult, Plateau, SloRow, Summary
 from wsload.units import NS_PER_MS
 
 TUNNEL = "haproxy.timeouts.tunnel"
@@ -138,3 +142,12 @@ def _cell(
     summary.capacity = found
     summary.verdict.slo = "passed" if found.level else "failed"
     (path / layout.SUMMARY).write_bytes(msgspec.json.encode(summary))
+
+
+def advised(folder: Path, **choices: Any) -> Recommendation:
+    """What such a campaign recommends; ``choices`` as of :func:`make_search_campaign`."""
+    made = make_search_campaign(folder, **choices)
+    info, cells = read_campaign(made)
+    advice = recommend(read_searches(made, cells), info)
+    assert advice is not None
+    return advice

@@ -49,6 +49,7 @@ class Choices:
     interval_s: float = 1.0
     via: str = "haproxy"
     timers_ms: Mapping[str, int] = field(default_factory=lambda: TIMERS_MS)
+    cohort_timers_ms: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     maxconn: int = 1000
     haproxy_processes: int = 1
     backend_processes: int = 1

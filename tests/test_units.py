@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsload import units
-from wsload.units import NS_PER_MS, NS_PER_S, UnitError, haproxy_time
+from wsload.units import NS_PER_MS, NS_PER_S, UnitError, format_many, haproxy_time
 
 UNIT_NS = {
     "ns": 1,
@@ -113,6 +113,7 @@ def test_a_share_in_tenths_of_a_percent_survives_format_and_parse(tenths: int) -
     [
         (86400 * NS_PER_S, "1d"),
         (3600 * NS_PER_S, "1h"),
+        (60 * NS_PER_S, "1m"),
         (90 * NS_PER_S, "90s"),
         (1500 * NS_PER_MS, "1500ms"),
         (1, "1ms"),
@@ -121,3 +122,9 @@ def test_a_share_in_tenths_of_a_percent_survives_format_and_parse(tenths: int) -
 )
 def test_haproxy_is_told_a_duration_in_its_largest_exact_unit(ns: int, text: str) -> None:
     assert haproxy_time(ns) == text
+
+
+def test_what_is_counted_is_plural_but_for_one() -> None:
+    assert format_many(1, "tunnel") == "1 tunnel"
+    assert format_many(2000, "tunnel") == "2,000 tunnels"
+    assert format_many(0, "process") == "0 processes"

@@ -176,6 +176,12 @@ def format_count(count: float) -> str:
     return f"{count:,.0f}"
 
 
+def format_many(count: float, noun: str) -> str:
+    """For people: ``1 tunnel``, ``2,000 tunnels``, ``3 processes``."""
+    plural = noun if count == 1 else f"{noun}es" if noun.endswith("s") else f"{noun}s"
+    return f"{format_count(count)} {plural}"
+
+
 def format_share(share: float) -> str:
     """For people: 0.001 -> ``"0.1%"``."""
     return f"{_trimmed(share * 100)}%"

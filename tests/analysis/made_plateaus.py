@@ -3,34 +3,19 @@
 from collections.abc import Sequence
 from typing import Any
 
+from tests.made_info import run_info
 from wsload.analysis.plateau import Watched
 from wsload.record.histogram import Histogram
-from wsload.record.layout import IntervalLine, Plateau, ProcessLine, RunInfo, SloRow
+from wsload.record.layout import IntervalLine, ProcessLine
 from wsload.record.outcome import Phase
 from wsload.record.snapshot import MergedCohort
+from wsload.record.summary import Plateau, SloRow
 from wsload.units import NS_PER_MS
 
 CUT_ROW = SloRow(metric="disconnect_unexpected", assertion="rate<1%", value=0.2, passed=False)
 FAILED_ROW = SloRow(metric="handshake_failed", assertion="rate<1%", value=0.2, passed=False)
 
-INFO = RunInfo(
-    title="t",
-    started="",
-    started_unix_s=0,
-    tunnels=100,
-    cohorts={"quiet": 100},
-    workers=1,
-    sources=1,
-    endpoints=[],
-    ramp_s=1,
-    hold_s=100,
-    drain_s=2,
-    interval_s=1,
-    via="haproxy",
-    timers_ms={},
-    maxconn=100,
-    lag_limit_ms=50,
-)
+INFO = run_info(cohorts={"quiet": 100}, hold_s=100.0)
 
 
 def plateau(level: int = 100, *, passed: bool = True, **figures: Any) -> Plateau:

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from wsload.analysis.attribution import RULES, attribute, first_cause
+from wsload.analysis.attribution import attribute, first_cause
+from wsload.analysis.end_rules import RULES
 from wsload.analysis.evidence import BackendEnd, Evidence, HaproxyEnd
 from wsload.record.outcome import Cause, Confidence, Phase, PlanAct, Wire
 from wsload.record.snapshot import Disconnect

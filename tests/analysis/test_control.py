@@ -8,13 +8,14 @@ import msgspec
 import pytest
 
 from tests.made_folder import Ends, make_folder
-from wsload.analysis.campaign import CAPACITY_FACTS, read_campaign
+from wsload.analysis.campaign import read_campaign
+from wsload.analysis.capacity_file import CAPACITY_FACTS, CONTROL_FACTS, is_control
 from wsload.analysis.control import control_arms, control_facts
-from wsload.analysis.folder import CONTROL_FACTS, RunFolder, is_control
+from wsload.analysis.folder import RunFolder
 from wsload.analysis.knee import knee_of
 from wsload.record import layout
-from wsload.record.layout import Plateau
 from wsload.record.outcome import Cause
+from wsload.record.summary import Plateau
 from wsload.report.html import write_campaign_html
 from wsload.report.text import campaign_table
 

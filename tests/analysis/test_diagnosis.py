@@ -9,10 +9,11 @@ from tests.made_ends import MANY_ENDS, Ended, Failed, ended_folder
 from wsload.analysis.advice import ADVICE, CAUSE_WORDS, Facts, advice_for
 from wsload.analysis.completeness import Weight
 from wsload.analysis.diagnosis import Diagnosis, confidence_words, diagnose
-from wsload.analysis.sources import EVIDENCE, Given, LogFit, Sources, read_sources
+from wsload.analysis.sources import Given, LogFit, Sources, read_sources
 from wsload.errors import FolderError
-from wsload.record.layout import Completeness
+from wsload.record import layout
 from wsload.record.outcome import Cause, Confidence, PlanAct, Wire
+from wsload.record.summary import Completeness
 
 NO_TUNNEL_MS = {"client": 30_000, "server": 60_000}
 UNREAD = [(7, "Nov 22 14:45:03 lb1 haproxy[1]: 127.0.0.1:350")]
@@ -240,6 +241,6 @@ def test_it_is_told_as_json_that_reads_back(tmp_path: Path) -> None:
 
 def test_a_folder_without_verdicts_yet_has_nothing_given(tmp_path: Path) -> None:
     assert read_sources(tmp_path) == Sources()
-    (tmp_path / EVIDENCE).write_text("{")
+    (tmp_path / layout.EVIDENCE).write_text("{")
     with pytest.raises(FolderError, match=r"evidence\.json: cannot be read .*; delete it to start over"):
         read_sources(tmp_path)

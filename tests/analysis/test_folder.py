@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.made_folder import Ends, make_campaign, make_folder
-from wsload.analysis.folder import RunFolder, merged, read_capacity
+from wsload.analysis.capacity_file import read_capacity
+from wsload.analysis.folder import RunFolder, merged
 from wsload.errors import FolderError
 from wsload.record import layout
 from wsload.record.layout import ActionLine

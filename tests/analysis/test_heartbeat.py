@@ -4,7 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsload.analysis.heartbeat import safe_pings
+from wsload.analysis.heartbeat import largest_interval_s, safe_pings
+
+
+def test_the_rule_of_thumb_leaves_room_for_round_trip_jitter_and_losses() -> None:
+    assert largest_interval_s(30.0, 0.2, 0.8, 0) == 29.0
+    assert largest_interval_s(30.0, 0.2, 0.8, 2) == pytest.approx(29 / 3)
+    assert largest_interval_s(1.0, 0.8, 0.8, 1) == 0
 
 
 @pytest.mark.parametrize(

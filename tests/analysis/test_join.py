@@ -5,7 +5,7 @@ import pytest
 from wsload.analysis.join import SLACK_S, AddressIndex, Joiner
 from wsload.analysis.log_formats import LogFormat, LogRecord
 from wsload.analysis.sources import fits
-from wsload.record.layout import Completeness
+from wsload.record.summary import Completeness
 
 IP, PORT = "127.0.0.2", 40_000
 STARTED_UNIX_S = 1_795_000_000.0

@@ -2,6 +2,7 @@
 
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,6 @@ from wsload.analysis.keepalive import (
     KeepalivePoint,
     expected_alive,
     keepalive_points,
-    largest_interval_s,
     wilson,
 )
 from wsload.record.outcome import Cause
@@ -53,12 +53,6 @@ def test_the_longer_they_are_watched_the_fewer_live() -> None:
     assert shares == sorted(shares, reverse=True)
 
 
-def test_the_rule_of_thumb_leaves_room_for_round_trip_jitter_and_losses() -> None:
-    assert largest_interval_s(30.0, 0.2, 0.8, 0) == 29.0
-    assert largest_interval_s(30.0, 0.2, 0.8, 2) == pytest.approx(29 / 3)
-    assert largest_interval_s(1.0, 0.8, 0.8, 1) == 0
-
-
 def test_an_interval_of_a_share_stays_within_its_bounds() -> None:
     assert wilson(0, 50)[0] == 0
     assert wilson(50, 50)[1] == 1
@@ -67,14 +61,14 @@ def test_an_interval_of_a_share_stays_within_its_bounds() -> None:
     assert high - low == pytest.approx(0.267, abs=0.01)  # Wilson's table
 
 
-def cell(path: Path, every: str, ended: int, **settings: str) -> CellResult:
+def cell(path: Path, every: str, ended: int, **timers: Any) -> CellResult:
     """A campaign's cell of 40 pinged tunnels, of which ``ended`` were cut."""
     make_folder(
         path / every,
         cohorts={"pinged": 40},
-        timers_ms={"tunnel": 2000},
         ends=[Ends("pinged", ended, 4.0, 2.0, cause=Cause.HAPROXY_TUNNEL_TIMEOUT)],
-        settings={"cohort.pinged.every": every, "cohort.pinged.ping_loss": "20%"} | settings,
+        settings={"cohort.pinged.every": every, "cohort.pinged.ping_loss": "20%"},
+        **({"timers_ms": {"tunnel": 2000}} | timers),
     )
     summary = RunFolder(path / every).summary()
     assert summary is not None
@@ -107,10 +101,15 @@ def test_a_campaign_of_ping_intervals_gives_a_point_a_cell(tmp_path: Path) -> No
 
 
 def test_a_cohorts_own_timer_goes_before_the_backends(tmp_path: Path) -> None:
-    (point,) = keepalive_points(
-        tmp_path, [cell(tmp_path, "600ms", 4, **{"cohort.pinged.tunnel_timeout": "5s"})]
-    )
+    own_ms = {"pinged": {"tunnel": 5000}}
+    (point,) = keepalive_points(tmp_path, [cell(tmp_path, "600ms", 4, cohort_timers_ms=own_ms)])
     assert point.timer_s == 5
+
+
+def test_a_cohorts_own_timer_is_enough_where_the_backend_has_none(tmp_path: Path) -> None:
+    own_ms = {"pinged": {"tunnel": 5000}}
+    made = cell(tmp_path, "600ms", 4, timers_ms={}, cohort_timers_ms=own_ms)
+    assert [point.timer_s for point in keepalive_points(tmp_path, [made])] == [5]
 
 
 def test_a_campaign_of_something_else_has_no_points(tmp_path: Path) -> None:

@@ -13,8 +13,9 @@ from wsload.analysis.knee import read_knee
 from wsload.profile.load import parse_profile
 from wsload.profile.model import Profile
 from wsload.record import layout
-from wsload.record.layout import ActionLine, Plateau
+from wsload.record.layout import ActionLine
 from wsload.record.outcome import Limit
+from wsload.record.summary import Plateau
 
 SEARCH = """
 [capacity]

@@ -1,14 +1,13 @@
 """The slot ledger from made connections: each part counts what it should, moment by moment."""
 
-import math
 from collections.abc import Sequence
 
 import pytest
 
+from tests.made_info import run_info
 from wsload.analysis.folder import DisconnectRow, FailureRow, HaproxySample, LedgerRow
 from wsload.analysis.ledger import (
     Occupancy,
-    idle_timer_s,
     ledger,
     summarise_ledger,
     whole_moments,
@@ -119,23 +118,8 @@ def interval(t_s: float, open_: int) -> IntervalLine:
 
 
 def info() -> RunInfo:
-    return RunInfo(
-        title="made",
-        started="",
-        started_unix_s=STARTED_UNIX_S,
-        tunnels=10,
-        cohorts={"c": 10},
-        workers=1,
-        sources=1,
-        endpoints=[],
-        ramp_s=1.0,
-        hold_s=9.0,
-        drain_s=1.0,
-        interval_s=1.0,
-        via="haproxy",
-        timers_ms=TIMERS_MS,
-        maxconn=100,
-        lag_limit_ms=50,
+    return run_info(
+        started_unix_s=STARTED_UNIX_S, cohorts={"c": 10}, hold_s=9.0, drain_s=1.0, timers_ms=TIMERS_MS
     )
 
 
@@ -231,12 +215,6 @@ def test_a_moment_at_which_a_process_was_silent_is_left_out_but_not_all_after_it
         sample(4.0, 5),
     ]
     assert whole_moments(samples) == [(1.0, 11), (3.0, 12), (4.0, 5)]
-
-
-def test_the_idle_timer_is_that_of_tunnels_else_the_smaller_of_both_sides() -> None:
-    assert idle_timer_s({"tunnel": 1_000, "client": 500}) == 1.0
-    assert idle_timer_s({"client": 30_000, "server": 20_000}) == 20.0
-    assert idle_timer_s({}) == math.inf
 
 
 def test_the_summary_is_the_holds() -> None:

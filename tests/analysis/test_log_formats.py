@@ -87,7 +87,6 @@ def test_an_http_line_is_read_behind_every_header(log: Written, header: str) -> 
         response_ms=1,
         total_ms=305,
         bytes_to_client=132,
-        retries=0,
     )
 
 

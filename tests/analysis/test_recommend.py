@@ -5,21 +5,13 @@ from typing import Any
 
 import pytest
 
-from tests.made_search import CELL, make_search_campaign
+from tests.made_search import CELL, advised, make_search_campaign
 from wsload.analysis.campaign import read_campaign
 from wsload.analysis.measured import Searched, read_searches
 from wsload.analysis.model import predict
-from wsload.analysis.recommend import Recommendation, nice_above_s, recommend
+from wsload.analysis.recommend import nice_above_s, recommend
 
 S = 1_000_000_000
-
-
-def advised(folder: Path, **choices: Any) -> Recommendation:
-    made = make_search_campaign(folder, **choices)
-    info, cells = read_campaign(made)
-    advice = recommend(read_searches(made, cells), info)
-    assert advice is not None
-    return advice
 
 
 def searches(folder: Path, **choices: Any) -> list[Searched]:

@@ -7,9 +7,9 @@ from wsload.analysis.slo import Counts, judge, verdict_of
 from wsload.profile.model import Slo
 from wsload.profile.slo_grammar import parse_metric, parse_slo
 from wsload.record.histogram import Histogram
-from wsload.record.layout import SloRow
 from wsload.record.outcome import Phase, Verdict
 from wsload.record.snapshot import MergedCohort
+from wsload.record.summary import SloRow
 from wsload.units import NS_PER_MS
 
 COHORTS = ("idle", "chatty")

@@ -13,8 +13,9 @@ from wsload.profile.load import load_profile
 from wsload.profile.model import Profile
 from wsload.record import layout
 from wsload.record.histogram import Histogram
-from wsload.record.layout import ActionLine, Summary
+from wsload.record.layout import ActionLine
 from wsload.record.outcome import Cause
+from wsload.record.summary import Summary
 
 
 def summary_of(path: Path, **choices: Any) -> Summary:

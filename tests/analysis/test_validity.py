@@ -6,29 +6,13 @@ import msgspec
 import pytest
 
 from tests.analysis.made_plateaus import plateau
+from tests.made_info import run_info
 from wsload.analysis.knee import knee_of
 from wsload.analysis.validity import Observed, judge_validity
-from wsload.record.layout import ActionLine, RunInfo
+from wsload.record.layout import ActionLine
 from wsload.record.outcome import Limit, Validity
 
-INFO = RunInfo(
-    title="t",
-    started="",
-    started_unix_s=0,
-    tunnels=100,
-    cohorts={"idle": 100},
-    workers=2,
-    sources=1,
-    endpoints=[],
-    ramp_s=3,
-    hold_s=10,
-    drain_s=2,
-    interval_s=1,
-    via="haproxy",
-    timers_ms={},
-    maxconn=100,
-    lag_limit_ms=50,
-)
+INFO = run_info(workers=2, ramp_s=3.0)
 SOUND: dict[str, Any] = {"lag_p99_ms": 1.0, "worker_cpu": {0: 0.5, 1: 0.6}, "sent": 10_000, "intervals": 13}
 
 

@@ -58,19 +58,23 @@ def line_of(started_unix_s: float, row: dict[str, Any], termination: str) -> dic
 
 
 def judged(
-    path: Path, rows: list[dict[str, Any]], termination: str, backend: list[BackendEnd] | None = None
+    path: Path,
+    rows: list[dict[str, Any]],
+    termination: str,
+    backend: list[BackendEnd] | None = None,
+    log_ahead_s: float = 0.0,
 ) -> list[DisconnectRow]:
-    """A run of these ends, all logged alike, with its final verdicts."""
+    """A run of these ends, all logged alike, by a clock so far ahead, with its final verdicts."""
     make_folder(path, timers_ms=HOUR_MS)
     with (path / layout.DISCONNECTS).open("w", newline="") as file:
         writer = csv.DictWriter(file, layout.DISCONNECT_COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-    lines = [line_of(STARTED_UNIX_S, row, termination) for row in rows]
+    lines = [line_of(STARTED_UNIX_S + log_ahead_s, row, termination) for row in rows]
     (path / layout.HAPROXY_LOG).write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
     ends = b"".join(msgspec.json.encode(end) + b"\n" for end in backend or [])
     (path / layout.BACKEND_LOG).write_bytes(ends)
-    write_verdicts(path)
+    write_verdicts(path, log_ahead_s=log_ahead_s)
     return RunFolder(path).disconnects()
 
 
@@ -108,3 +112,38 @@ def test_resets_that_nobody_sent_at_one_idle_time_are_a_box_on_the_way(tmp_path:
     assert {(row.cause, row.confidence) for row in verdicts} == {(Cause.PATH_IDLE_TIMEOUT, Confidence.LIKELY)}
     assert "AWS NLB" in verdicts[0].evidence
     assert "HAProxy logged CD--" in verdicts[0].evidence
+
+
+@pytest.mark.parametrize("log_ahead_s", [0.0, 3600.0, -3600.0])
+def test_a_log_of_another_time_zone_does_not_make_the_plans_closes_come_too_late(
+    tmp_path: Path, log_ahead_s: float
+) -> None:
+    closed = end_row(plan=PlanAct.CLOSE, idle_tx_s=0.002)
+    (row,) = judged(tmp_path, [closed], "----", log_ahead_s=log_ahead_s)
+    assert (row.cause, row.confidence, row.termination) == (Cause.PLANNED, Confidence.CERTAIN, "----")
+
+
+@pytest.mark.parametrize("log_ahead_s", [0.0, 3600.0, -3600.0])
+def test_a_client_that_haproxy_served_was_not_left_in_the_backlog_whatever_its_logs_time_zone(
+    tmp_path: Path, log_ahead_s: float
+) -> None:
+    judged(tmp_path, [], "", log_ahead_s=log_ahead_s)
+    failed = dict.fromkeys(layout.HANDSHAKE_FAILURE_COLUMNS, "") | {
+        "t_s": 10.0,
+        "cohort": "idle",
+        "local_ip": "127.0.0.2",
+        "local_port": 40_000,
+        "remote": "127.0.0.1:8080",
+        "waited_s": 5.0,
+        "reason": "timeout",
+    }
+    with (tmp_path / layout.HANDSHAKE_FAILURES).open("w", newline="") as file:
+        writer = csv.DictWriter(file, layout.HANDSHAKE_FAILURE_COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerow(failed)
+    line = line_of(STARTED_UNIX_S + log_ahead_s, end_row(age_s=4.0), "cD--")
+    (tmp_path / layout.HAPROXY_LOG).write_bytes(msgspec.json.encode(line) + b"\n")
+    write_verdicts(tmp_path, log_ahead_s=log_ahead_s)
+    (row,) = RunFolder(tmp_path).iter_failures()
+    assert "HAProxy logged cD--" in row.evidence
+    assert "accepted after that" not in row.evidence

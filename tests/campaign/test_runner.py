@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from tests.made_folder import make_folder
-from wsload.analysis.folder import read_capacity, stored_profile
+from wsload.analysis.capacity_file import read_capacity
+from wsload.analysis.folder import stored_profile
 from wsload.campaign.grid import Campaign, Cell, cells, load_campaign
 from wsload.campaign.runner import (
     finished,

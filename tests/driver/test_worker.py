@@ -1,8 +1,9 @@
 """A worker's decisions, without traffic: nothing runs here but what is asked."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+import msgspec
 import pytest
 
 from wsload.driver.messages import Offer, Prepare
@@ -10,8 +11,11 @@ from wsload.driver.tunnel import Tunnel
 from wsload.driver.worker import Worker
 from wsload.plan.model import Assignment, Endpoint
 from wsload.profile.model import Cohort, Reconnect, Traffic
+from wsload.record.snapshot import Snapshot
 
 FAR_NS = 10**12
+NOBODYS = "203.0.113.1"
+"""An address for documentation (RFC 5737), from which no host may connect."""
 
 
 @pytest.fixture
@@ -21,7 +25,14 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
     made.close()
 
 
-def worker(loop: asyncio.AbstractEventLoop, reconnect: Reconnect, *, open_seats: tuple[int, ...]) -> Worker:
+def worker(
+    loop: asyncio.AbstractEventLoop,
+    reconnect: Reconnect,
+    *,
+    open_seats: tuple[int, ...],
+    sources: tuple[str, ...] = (),
+    send: Callable[[msgspec.Struct], None] = lambda _: None,
+) -> Worker:
     """Six seats of one quiet cohort, four of them within the first level."""
     cohort = Cohort(name="quiet", traffic=Traffic.QUIET, reconnect=reconnect)
     numbers = list(range(6))
@@ -34,7 +45,7 @@ def worker(loop: asyncio.AbstractEventLoop, reconnect: Reconnect, *, open_seats:
         worker=0,
         seed=1,
         cohorts=(cohort,),
-        sources=(),
+        sources=sources,
         ramp_ns=0,
         hold_ns=FAR_NS,
         drain_ns=0,
@@ -42,10 +53,24 @@ def worker(loop: asyncio.AbstractEventLoop, reconnect: Reconnect, *, open_seats:
         handshake_timeout_ns=FAR_NS,
         first_level=4,
     )
-    made = Worker(Prepare(assignment, (Endpoint("127.0.0.1", 1, "h", "/"),), {}, ()), loop, lambda _: None)
+    made = Worker(Prepare(assignment, (Endpoint("127.0.0.1", 1, "h", "/"),), {}, ()), loop, send)
     for seat in open_seats:
         made._tunnels[seat] = Tunnel(made, made._cohorts[0], seat)
     return made
+
+
+def test_a_client_that_cannot_connect_is_not_taken_for_the_one_before_it_in_its_seat(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    told: list[msgspec.Struct] = []
+    made = worker(loop, Reconnect.WHEN_DUE, open_seats=(), sources=(NOBODYS,), send=told.append)
+    made._seats.connected_from(0, "127.0.0.1", 40_000)
+    made._seats.began_ns[0] = 1
+    made._open(0, 5)
+    made._snapshot(1, 10)
+    assert isinstance(told[0], Snapshot)
+    (failure,) = told[0].failed
+    assert (failure.reason, failure.local_ip, failure.local_port, failure.waited_ns) == ("no_port", "", 0, 0)
 
 
 def asked_of(made: Worker, level: int) -> list[tuple[str, int]]:

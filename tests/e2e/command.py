@@ -15,7 +15,8 @@ import psutil
 
 from wsload.analysis.folder import RunFolder
 from wsload.record import layout
-from wsload.record.layout import ActionLine, Summary
+from wsload.record.layout import ActionLine
+from wsload.record.summary import Summary
 
 PATIENCE_S = 40.0
 """How long anything here may take before the test gives up."""

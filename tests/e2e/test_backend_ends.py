@@ -16,7 +16,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.e2e.test_haproxy_process import BINARIES, HANDSHAKE
+from tests.e2e.binaries import BINARIES
+from tests.e2e.test_haproxy_process import HANDSHAKE
 from wsload.backend.messages import Report
 from wsload.backend.process import EmbeddedBackend
 from wsload.haproxy.log import LogReceiver

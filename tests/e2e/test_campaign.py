@@ -11,7 +11,7 @@ import pytest
 from tests.cli.invoke import invoke
 from tests.e2e.command import MIXED, SMALL, Command, Ended, until
 from tests.e2e.scenarios import scenario
-from wsload.analysis.campaign import CAPACITY_FACTS
+from wsload.analysis.capacity_file import CAPACITY_FACTS
 from wsload.errors import ExitCode
 from wsload.record import layout
 from wsload.record.outcome import Validity

@@ -4,7 +4,6 @@ The rows are those of the table "What each cause looks like"; docs/causes.md sho
 """
 
 import contextlib
-import os
 import re
 import shutil
 import signal
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.binaries import BINARIES
 from tests.e2e.command import Command, Ended, start
 from wsload.analysis.folder import RunFolder
 from wsload.haproxy.config import abns_address, names_of
@@ -26,7 +26,6 @@ from wsload.record import layout
 
 pytestmark = pytest.mark.e2e
 
-BINARIES = ["haproxy", *filter(None, os.environ.get("WSLOAD_TEST_HAPROXY", "").split(os.pathsep))]
 AT_ONCE = 4
 IDLE = '[[cohort]]\nname = "c"\n'
 NO_TUNNEL = {"haproxy__timeouts__tunnel": "none"}

@@ -1,13 +1,13 @@
 """Several causes in one run, tunnel by tunnel against what the backend and the plan know to be true."""
 
 import json
-import os
 import shutil
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from tests.e2e.binaries import BINARIES
 from tests.e2e.command import start
 from wsload.analysis.folder import DisconnectRow, RunFolder
 from wsload.analysis.join import read_backend_log
@@ -18,7 +18,6 @@ from wsload.units import NS_PER_S
 
 pytestmark = pytest.mark.e2e
 
-BINARIES = ["haproxy", *filter(None, os.environ.get("WSLOAD_TEST_HAPROXY", "").split(os.pathsep))]
 
 COHORTS = """
 [[cohort]]

@@ -1,5 +1,4 @@
 import asyncio
-import os
 import re
 import shutil
 import socket
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.binaries import BINARIES
 from tests.e2e.ports import ports_in_a_row
 from tests.haproxy.cfg_samples import mended
 from wsload import children
@@ -21,7 +21,6 @@ from wsload.haproxy.process import check_config, version
 
 pytestmark = pytest.mark.e2e
 
-BINARIES = ["haproxy", *filter(None, os.environ.get("WSLOAD_TEST_HAPROXY", "").split(os.pathsep))]
 
 HANDSHAKE = (
     b"GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"

@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.e2e.binaries import BINARIES
 from tests.e2e.ports import ports_in_a_row
 from wsload.errors import FolderError, HaproxyError
 from wsload.haproxy.config import Route
@@ -25,7 +26,6 @@ from wsload.units import NS_PER_MS, NS_PER_S
 
 pytestmark = pytest.mark.e2e
 
-BINARIES = ["haproxy", *filter(None, os.environ.get("WSLOAD_TEST_HAPROXY", "").split(os.pathsep))]
 """The distribution's, and any others named in the environment."""
 
 HANDSHAKE = (

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.binaries import BINARIES
 from tests.e2e.command import Ended, start
-from tests.e2e.test_haproxy_process import BINARIES
 from wsload.analysis.folder import RunFolder
 from wsload.errors import ExitCode
 from wsload.record.layout import HAPROXY_CFG

@@ -14,8 +14,8 @@ from tests.e2e.scenarios import scenario
 from wsload.analysis.folder import RunFolder
 from wsload.errors import ExitCode
 from wsload.record import layout
-from wsload.record.layout import Summary
 from wsload.record.outcome import Validity
+from wsload.record.summary import Summary
 
 pytestmark = pytest.mark.e2e
 

@@ -2,13 +2,13 @@
 
 import csv
 import json
-import os
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.e2e.binaries import BINARIES
 from tests.e2e.command import Command, Ended
 from tests.e2e.scenarios import scenario
 from tests.made_search import make_search_campaign
@@ -21,7 +21,6 @@ from wsload.report.recommendation_wording import config_lines
 
 pytestmark = pytest.mark.e2e
 
-BINARIES = ["haproxy", *filter(None, os.environ.get("WSLOAD_TEST_HAPROXY", "").split(os.pathsep))]
 
 CELL = """
 title = "small-search"

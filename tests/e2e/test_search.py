@@ -14,8 +14,8 @@ from tests.e2e.scenarios import scenario
 from wsload.analysis.folder import FOUND, PLATEAU, DisconnectRow, RunFolder
 from wsload.errors import ExitCode
 from wsload.record import layout
-from wsload.record.layout import CapacityResult
 from wsload.record.outcome import Cause, Limit, Phase, PlanAct, Validity, Verdict
+from wsload.record.summary import CapacityResult
 
 pytestmark = pytest.mark.e2e
 

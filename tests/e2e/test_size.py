@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.binaries import BINARIES
 from tests.e2e.command import until
 from wsload.haproxy.config import abns_address
 from wsload.haproxy.process import free_ports
@@ -18,7 +19,6 @@ from wsload.haproxy.stats import parse_info
 
 pytestmark = pytest.mark.e2e
 
-BINARIES = ["haproxy", *filter(None, os.environ.get("WSLOAD_TEST_HAPROXY", "").split(os.pathsep))]
 THREADS = min(len(os.sched_getaffinity(0)), 2)
 """More than there are cores makes HAProxy 3.0 warn, and no warning is let pass."""
 REST = """

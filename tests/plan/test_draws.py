@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from wsload.plan.arrivals import RenewalSchedule
-from wsload.plan.distributions import draw_ns, mean_below_ns, mean_ns, share_above, uniforms
+from wsload.plan.distributions import below, draw_ns, share_above, uniforms
 from wsload.profile.distributions import distribution
 from wsload.profile.model import Distribution
 
@@ -42,7 +42,7 @@ def four_errors(values: NDArray[np.float64]) -> float:
 @pytest.mark.parametrize("lengths", KINDS.values(), ids=KINDS)
 def test_draws_have_the_mean(lengths: Distribution) -> None:
     values = drawn_s(lengths)
-    assert values.mean() == pytest.approx(mean_ns(lengths) / S, abs=four_errors(values))
+    assert values.mean() == pytest.approx(lengths.mean_ns / S, abs=four_errors(values))
 
 
 @pytest.mark.parametrize("limit_s", LIMITS_S)
@@ -53,8 +53,9 @@ def test_draws_have_the_share_above_a_limit_and_the_mean_below_it(
     values = drawn_s(lengths)
     above = (values > limit_s).astype(np.float64)
     assert above.mean() == pytest.approx(share_above(lengths, limit_s * S), abs=four_errors(above))
-    below = np.minimum(values, limit_s)
-    assert below.mean() == pytest.approx(mean_below_ns(lengths, limit_s * S) / S, abs=four_errors(below))
+    smaller = np.minimum(values, limit_s)
+    expected_s = below(lengths, limit_s * S).time_ns / S
+    assert smaller.mean() == pytest.approx(expected_s, abs=four_errors(smaller))
 
 
 def test_the_same_pair_always_gives_the_same_number_and_others_do_not() -> None:

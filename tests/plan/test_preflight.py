@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.plan.machines import LAPTOP, machine
 from wsload.errors import PreflightError
-from wsload.plan.describe import describe_plan, messages_per_s
+from wsload.plan.describe import describe_plan, open_loop_messages_per_s
 from wsload.plan.model import Machine
 from wsload.plan.preflight import Check, checks, memory_needed_bytes, read_machine, require
 from wsload.plan.sharding import make_plan
@@ -191,7 +191,7 @@ every = "5s"
         "traffic: 700 messages and pings a second in all",
         "driver: 2 workers on 2 cores, 1 destination, sources chosen by the kernel",
     ]
-    assert messages_per_s(plan) == pytest.approx(700)
+    assert open_loop_messages_per_s(plan) == pytest.approx(700)
 
 
 def test_checks_are_marked_in_the_words() -> None:

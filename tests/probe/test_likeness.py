@@ -1,7 +1,7 @@
 import pytest
 
 from wsload.probe.idle_plan import Fate
-from wsload.probe.likeness import as_written, haproxy_time, likenesses
+from wsload.probe.likeness import as_written, likenesses
 from wsload.units import NS_PER_MS, NS_PER_S
 
 
@@ -51,21 +51,6 @@ def test_haproxy_counts_both_directions_unless_streams_are_independent() -> None
 
 def test_an_odd_interval_looks_like_nothing() -> None:
     assert names(43.217, Fate.RST) == ""
-
-
-@pytest.mark.parametrize(
-    ("ms", "written"),
-    [
-        (1500, "1500ms"),
-        (30_000, "30s"),
-        (90_000, "90s"),
-        (60_000, "1m"),
-        (3_600_000, "1h"),
-        (86_400_000, "1d"),
-    ],
-)
-def test_durations_are_written_as_for_haproxy(ms: int, written: str) -> None:
-    assert haproxy_time(ms * NS_PER_MS) == written
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from wsload.profile.load import parse_profile
 from wsload.profile.model import Capacity, Profile
 from wsload.profile.plateaus import (
     ghost_hold_ns,
+    idle_timer,
     judge_ns,
     longest_hold_ns,
     most_levels,
@@ -50,6 +51,13 @@ def refusal(*overrides: str, text: str = SEARCH) -> str:
     with pytest.raises(ProfileError) as caught:
         parse_profile(text, "p.toml", overrides)
     return str(caught.value)
+
+
+def test_the_idle_timer_is_that_of_tunnels_else_the_smaller_of_both_sides() -> None:
+    assert idle_timer({"tunnel": 1_000, "client": 500}) == 1_000
+    assert idle_timer({"client": 30_000, "server": 20_000}) == 20_000
+    assert idle_timer({"tunnel": 0, "client": 0, "server": 20_000}) == 20_000
+    assert idle_timer({"connect": 5_000}) == 0
 
 
 def test_a_level_is_held_until_timer_ghosts_and_waiting_clients_are_through_and_then_judged() -> None:

@@ -7,8 +7,8 @@ import pytest
 
 from tests.analysis.made_plateaus import CUT_ROW, plateau
 from wsload.analysis.knee import knee_of
-from wsload.record.layout import CapacityResult, Summary, TunnelsPart, VerdictPart
 from wsload.record.outcome import Limit
+from wsload.record.summary import CapacityResult, Summary, TunnelsPart, VerdictPart
 from wsload.report.capacity_wording import LIMIT_WORDS, capacity_rows, knee_sentence
 
 PASSED = plateau(825, live=715.4, slots=776.0, ghosts=60.6, cuts_per_hour=200160.0)

@@ -7,8 +7,8 @@ import pytest
 from tests.made_ends import MANY_ENDS, Ended, Failed, ended_folder
 from wsload.analysis.diagnosis import Diagnosis, diagnose
 from wsload.analysis.sources import LogFit, Sources
-from wsload.record.layout import Completeness
 from wsload.record.outcome import Cause, Wire
+from wsload.record.summary import Completeness
 from wsload.report.diagnosis_text import MOST_ROWS, diagnosis_text
 
 FINDING = "1,204 idle tunnels ended 30.0 s (±0.1) after their last byte: `timeout client 30s`."

@@ -1,25 +1,15 @@
 """What a campaign recommends, in words."""
 
+import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.made_search import CELL, make_search_campaign
-from wsload.analysis.campaign import read_campaign
-from wsload.analysis.measured import read_searches
-from wsload.analysis.recommend import Recommendation, recommend
+from tests.made_search import CELL, advised
+from wsload.analysis.recommend import Recommendation
 from wsload.report.html import write_campaign_html
-from wsload.report.recommendation_wording import config_lines, haproxy_time, paragraph, rows
+from wsload.report.recommendation_wording import config_lines, paragraph, rows
 from wsload.report.text import recommendation_text
-
-
-def advised(folder: Path, **choices: Any) -> Recommendation:
-    made = make_search_campaign(folder, **choices)
-    info, cells = read_campaign(made)
-    advice = recommend(read_searches(made, cells), info)
-    assert advice is not None
-    return advice
 
 
 def test_the_paragraph_says_what_to_set_why_and_what_it_rests_on(tmp_path: Path) -> None:
@@ -28,9 +18,7 @@ def test_the_paragraph_says_what_to_set_why_and_what_it_rests_on(tmp_path: Path)
     assert "live tunnels within the SLO" in words
     assert "cuts quiet clients more often than the SLO allows (disconnect_unexpected rate<25%)" in words
     assert "at twice the value it holds" in words
-    assert words.endswith(
-        "Measured at 6 values from 500ms to 32s, where the model is within " + words.rsplit("within ", 1)[1]
-    )
+    assert re.search(r"Measured at 6 values from 500ms to 32s, where the model is within [\d.]+%", words)
 
 
 def test_the_engineer_gets_the_numbers(tmp_path: Path) -> None:
@@ -62,7 +50,7 @@ def test_a_profile_without_a_model_says_that_the_points_are_all_there_is(tmp_pat
 
 @pytest.mark.parametrize(("seconds", "written"), [(6, "6s"), (0.5, "500ms"), (1.25, "1250ms"), (90, "90s")])
 def test_haproxy_gets_one_number_with_one_unit(seconds: float, written: str) -> None:
-    assert haproxy_time(seconds) == written
+    assert config_lines(Recommendation(timer_s=seconds))[0] == f"timeout tunnel {written}"
 
 
 def test_the_page_begins_with_the_recommendation(tmp_path: Path) -> None:

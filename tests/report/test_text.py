@@ -10,13 +10,14 @@ from rich.console import Console
 
 from tests.made_folder import Ends, make_campaign, make_folder
 from tests.made_search import make_search_campaign
+from wsload.analysis.capacity_file import read_capacity
 from wsload.analysis.compare import compare
-from wsload.analysis.folder import RunFolder, read_capacity
+from wsload.analysis.folder import RunFolder
 from wsload.analysis.summary import encode_summary, summarise
 from wsload.profile.load import load_profile
 from wsload.record import layout
-from wsload.record.layout import SloRow, SlotLedger, Summary
 from wsload.record.outcome import Cause, Phase
+from wsload.record.summary import SloRow, SlotLedger, Summary
 from wsload.report import wording
 from wsload.report.live import BatchProgress, CohortProgress, HaproxyProgress, Progress, live_block
 from wsload.report.text import axis_name, campaign_table, comparison_text, final_text

@@ -1,5 +1,6 @@
 import pytest
 
+from tests.made_info import run_info
 from tests.made_tunnels import Choices
 from wsload.record.layout import IntervalLine, RunInfo
 from wsload.record.outcome import Phase
@@ -9,23 +10,13 @@ from wsload.run.progress import ProgressKeeper
 
 
 def info() -> RunInfo:
-    return RunInfo(
+    return run_info(
         title="mixed",
-        started="2026-11-22T10:00:00Z",
-        started_unix_s=0.0,
         tunnels=90,
         cohorts={"idle": 60, "chatty": 30},
-        workers=1,
-        sources=0,
-        endpoints=["127.0.0.1:8080"],
         ramp_s=2.0,
-        hold_s=10.0,
         drain_s=3.0,
-        interval_s=1.0,
-        via="haproxy",
         timers_ms=dict(Choices().timers_ms),
-        maxconn=100,
-        lag_limit_ms=50.0,
     )
 
 

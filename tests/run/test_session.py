@@ -4,8 +4,8 @@ import msgspec
 import pytest
 
 from wsload.errors import ExitCode
-from wsload.record.layout import Summary, TunnelsPart, VerdictPart
 from wsload.record.outcome import Validity, Verdict
+from wsload.record.summary import Summary, TunnelsPart, VerdictPart
 from wsload.run.session import exit_code_of
 
 

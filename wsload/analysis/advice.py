@@ -8,6 +8,7 @@ trip and jitter, survives k lost pings; a tunnel costs HAProxy two descriptors.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from wsload.profile.plateaus import idle_timer
 from wsload.record.outcome import Cause, PlanAct
 from wsload.units import NS_PER_MS, format_count, format_duration
 
@@ -56,10 +57,8 @@ class Facts:
     @property
     def idle_ms(self) -> int:
         """The timer that cuts silent tunnels here: the shortest in force, else what was measured."""
-        fallback = (self.timers_ms.get("client", 0), self.timers_ms.get("server", 0))
-        timers = (self.timers_ms.get("tunnel", 0),) if self.timers_ms.get("tunnel") else fallback
-        known = [ms for ms in (*timers, self.timers_ms.get(BACKEND_IDLE, 0)) if ms]
-        return min(known) if known else self.silence_ms
+        known = [ms for ms in (idle_timer(self.timers_ms), self.timers_ms.get(BACKEND_IDLE, 0)) if ms]
+        return min(known, default=self.silence_ms)
 
     @property
     def silence_ms(self) -> int:

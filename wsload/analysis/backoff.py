@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from wsload.plan.preflight import SOMAXCONN
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-SOMAXCONN = 4096
-"""How many connections may wait to be accepted, by Linux's default since 5.4."""
 _STEPS_PER_SECOND = 20
 _LONGEST_STEPS = 3600 * _STEPS_PER_SECOND
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from wsload.analysis.folder import HaproxySample, RunFolder
 from wsload.profile.model import Profile
-from wsload.record.layout import CapacityResult
+from wsload.record.summary import CapacityResult
 
 Span = tuple[float, float]
 """Begin and end, in seconds since the run's start."""

@@ -9,42 +9,18 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from wsload.analysis.folder import CONTROL_FACTS, RunFolder, grid_rows
-from wsload.analysis.knee import plateau_at_limit
+from wsload.analysis.capacity_file import axes_of, grid_rows
+from wsload.analysis.folder import RunFolder
 from wsload.errors import FolderError
-from wsload.profile.load import load_profile
-from wsload.profile.model import Profile
 from wsload.record import layout
-from wsload.record.layout import CapacityResult
-from wsload.record.outcome import Cause
+from wsload.record.outcome import NOT_CUTS
+from wsload.record.summary import CapacityResult
 from wsload.units import NS_PER_S, UnitError, parse_count, parse_duration_ns
 
-CAPACITY_FACTS = (
-    "planned",
-    "opened",
-    "held",
-    "held_share",
-    "disconnect_unexpected",
-    "peak_slots",
-    "slo",
-    "validity",
-    "capacity",
-    "level",
-    "first_failed",
-    "limit",
-    "live_at_limit",
-    "cuts_per_hour",
-    "ghosts",
-    "run",
-)
-"""The columns of ``capacity.csv`` after the axes. Of a search, and empty in cells without one, are those from
-``capacity`` to ``ghosts``; the last three at the highest level where nothing but cuts broke the SLO."""
 ROLE_NAMES = {"driver": "driver", "haproxy": "HAProxy", "backend": "backend"}
-_NO_AXIS = {*CAPACITY_FACTS, *CONTROL_FACTS, "repeat"}
 
 CUT_SHARE = 0.01
 """A cohort counts as cut where more than this share of its tunnels was."""
-_NOT_CUT = {Cause.PLANNED, Cause.GENERATOR_LOST}
 
 
 @dataclass(frozen=True)
@@ -191,33 +167,6 @@ def cell_results(campaign_folder: Path) -> list[CellResult]:
     return cells
 
 
-def cell_profile(campaign_folder: Path, cell: CellResult) -> Profile:
-    """The profile that a cell ran, with its axes' values.
-
-    Raises :class:`FolderError` or :class:`ProfileError` where it cannot be read any more.
-    """
-    path = campaign_folder / cell.run
-    settings = RunFolder(path).info.settings
-    overrides = [f"{key}={value}" for key, value in settings.items()]
-    return load_profile(path / layout.PROFILE, overrides).profile
-
-
-def search_facts(found: CapacityResult | None) -> dict[str, object]:
-    """The columns of ``capacity.csv`` that are of a search."""
-    if found is None:
-        return {}
-    at_limit = plateau_at_limit(found.plateaus)
-    return {
-        "capacity": round(found.capacity),
-        "level": found.level,
-        "first_failed": "" if found.first_failed is None else found.first_failed,
-        "limit": found.limit,
-        "live_at_limit": round(found.live_at_limit),
-        "cuts_per_hour": round(at_limit.cuts_per_hour) if at_limit is not None else "",
-        "ghosts": round(at_limit.ghosts) if at_limit is not None else "",
-    }
-
-
 def host_words(environment: Mapping[str, Any]) -> str:
     """From ``environment.json``: ``driver, HAProxy and backend share 2 cores``, or empty."""
     cores = environment.get("cores")
@@ -277,7 +226,7 @@ def cut_share(cell: CellResult, cohort: str) -> float:
     if not planned:
         return 0.0
     causes = cell.disconnects.get(cohort, {})
-    ended = sum(count for cause, count in causes.items() if cause not in _NOT_CUT)
+    ended = sum(count for cause, count in causes.items() if cause not in NOT_CUTS)
     return min(ended, planned - cell.held_by_cohort.get(cohort, 0)) / planned
 
 
@@ -304,8 +253,3 @@ _PARSERS: dict[AxisKind, Callable[[str], float]] = {
     AxisKind.DURATION: _seconds,
     AxisKind.NUMBER: parse_count,
 }
-
-
-def axes_of(row: Mapping[str, str]) -> dict[str, str]:
-    """The axes' values in a row of ``capacity.csv``."""
-    return {key: value for key, value in row.items() if key not in _NO_AXIS}

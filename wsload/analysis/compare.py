@@ -9,8 +9,9 @@ from typing import Any
 from wsload.analysis.folder import RunFolder
 from wsload.analysis.summary import ALL
 from wsload.errors import FolderError
-from wsload.record.layout import OWN_TIMERS, RunInfo, Summary
+from wsload.record.layout import OWN_TIMERS, RunInfo
 from wsload.record.outcome import Cause, Validity
+from wsload.record.summary import Summary
 from wsload.units import NS_PER_MS, NS_PER_S, format_count, format_duration, format_share, format_size
 
 MOST_RUNS = len(ascii_uppercase)

@@ -8,8 +8,9 @@ import msgspec
 
 from wsload.analysis.join import SLACK_S
 from wsload.analysis.sources import LogFit, Sources, fits
-from wsload.record.layout import Completeness, RunInfo
-from wsload.units import NS_PER_S, format_count, format_duration, format_share
+from wsload.record.layout import RunInfo
+from wsload.record.summary import Completeness
+from wsload.units import NS_PER_S, format_count, format_duration, format_many, format_share
 
 _FORMAT_HELP = "`option httplog`, `option tcplog` and wsload's JSON are read"
 
@@ -50,25 +51,28 @@ def _on_the_log(info: RunInfo, counts: Completeness, sources: Sources) -> Iterat
     if counts.without_line:
         share = format_share(float(f"{counts.without_line / counts.ended:.2g}"))
         yield Note(
-            f"{_count(counts.without_line, 'end')} without a log line ({share}): judged with less confidence",
+            f"{format_many(counts.without_line, 'end')} without a log line ({share}): judged with less "
+            "confidence",
             Weight.DOUBT,
         )
         yield from (Note(text, Weight.DOUBT) for text in _misfits(info, counts, log))
     if counts.dropped:
-        yield Note(f"{_count(counts.dropped, 'log line')} lost before they could be stored", Weight.DOUBT)
+        yield Note(
+            f"{format_many(counts.dropped, 'log line')} lost before they could be stored", Weight.DOUBT
+        )
     if counts.without_end:
         whose = (
             "of other clients or times" if sources.given.haproxy_log else "of no tunnel that a client knows"
         )
-        yield Note(f"{_count(counts.without_end, 'log line')} {whose}")
+        yield Note(f"{format_many(counts.without_end, 'log line')} {whose}")
     if log.early:
         yield Note(
-            f"{_count(log.early, 'log line')} written at the 101, which say nothing of an end: "
+            f"{format_many(log.early, 'log line')} written at the 101, which say nothing of an end: "
             "remove `option logasap`",
             Weight.DOUBT,
         )
     if counts.unread:
-        yield Note(f"{_count(counts.unread, 'log line')} not understood ({_FORMAT_HELP})")
+        yield Note(f"{format_many(counts.unread, 'log line')} not understood ({_FORMAT_HELP})")
 
 
 def _on_the_backend(counts: Completeness) -> Iterator[Note]:
@@ -82,7 +86,7 @@ def _joined(counts: Completeness) -> Note:
     if not counts.ended:
         return Note("nothing ended that HAProxy could have logged")
     every = "every one of" if counts.matched == counts.ended else f"{format_count(counts.matched)} of"
-    text = f"{every} {_count(counts.ended, 'end')} joined with HAProxy's log line"
+    text = f"{every} {format_many(counts.ended, 'end')} joined with HAProxy's log line"
     return Note(text, Weight.GOOD if counts.matched == counts.ended else Weight.PLAIN)
 
 
@@ -112,10 +116,6 @@ def _misfits(info: RunInfo, counts: Completeness, log: LogFit) -> Iterator[str]:
             f"{_utc(ended_s)}: another day's file, or another time zone (then add --log-ahead=1h, or as much "
             "as it is)"
         )
-
-
-def _count(count: int, what: str) -> str:
-    return f"{format_count(count)} {what}{'' if count == 1 else 's'}"
 
 
 def _duration(seconds: float) -> str:

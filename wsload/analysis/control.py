@@ -10,19 +10,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from wsload.analysis.campaign import axes_of
-from wsload.analysis.folder import Merged, RunFolder, add_interval, is_control, read_capacity
+from wsload.analysis.capacity_file import axes_of, is_control, read_capacity
+from wsload.analysis.folder import Merged, RunFolder, add_interval
+from wsload.analysis.plateau import SLACK_S
 from wsload.analysis.summary import ALL
 from wsload.record.histogram import Histogram
-from wsload.record.layout import Plateau, Summary
-from wsload.record.outcome import Cause, PlanAct, Validity
+from wsload.record.outcome import NOT_CUTS, PlanAct, Validity
+from wsload.record.summary import Plateau, Summary
 from wsload.units import NS_PER_MS
 
 METRICS = {"echo": "echo_corrected", "handshake": "handshake", "ping": "ping_rtt"}
 """What is compared -> the histogram."""
 STATISTICS = {"p50": 50.0, "p99": 99.0}
-_NOT_CUT = frozenset({Cause.PLANNED, Cause.GENERATOR_LOST})
-_SLACK_S = 0.05
 
 Figure = tuple[str, str]
 """A key of :data:`METRICS` and one of :data:`STATISTICS`."""
@@ -182,7 +181,7 @@ def _whole(run: _Run) -> Side:
     summary = run.summary
     cuts: Counter[str] = Counter()
     for by_cause in summary.disconnects.values():
-        cuts.update({cause: count for cause, count in by_cause.items() if cause not in _NOT_CUT})
+        cuts.update({cause: count for cause, count in by_cause.items() if cause not in NOT_CUTS})
     found = {
         (name, key): summary.metrics.get(metric, {}).get(ALL, {}).get(key)
         for name, metric in METRICS.items()
@@ -198,9 +197,9 @@ def _at(run: _Run, plateau: Plateau) -> Side:
     arrivals: Merged = {}
     judged: Merged = {}
     for line in run.folder.intervals():
-        if plateau.opened_s + _SLACK_S < line.t_s <= plateau.end_s + _SLACK_S:
+        if plateau.opened_s + SLACK_S < line.t_s <= plateau.end_s + SLACK_S:
             add_interval(arrivals, line)
-            if line.t_s > plateau.judged_s + _SLACK_S:
+            if line.t_s > plateau.judged_s + SLACK_S:
                 add_interval(judged, line)
     latency_ms = {}
     for name, metric in METRICS.items():
@@ -213,7 +212,7 @@ def _at(run: _Run, plateau: Plateau) -> Side:
         for row in run.folder.iter_disconnects()
         if plateau.judged_s < row.t_s <= plateau.end_s
         and row.plan in (PlanAct.NOTHING, PlanAct.STALL)
-        and row.cause not in _NOT_CUT
+        and row.cause not in NOT_CUTS
     )
     live, validity = round(plateau.live), run.summary.verdict.validity
     judged_s = plateau.end_s - plateau.judged_s

@@ -15,9 +15,9 @@ from wsload.analysis.advice import CAUSE_WORDS, Facts, advice_for
 from wsload.analysis.completeness import Note, notes_on
 from wsload.analysis.folder import RunFolder
 from wsload.analysis.sources import Sources, read_sources
-from wsload.record.layout import Attribution, Completeness
 from wsload.record.outcome import Cause, Confidence, PlanAct, Wire
-from wsload.units import format_count
+from wsload.record.summary import Attribution, Completeness
+from wsload.units import format_count, format_many
 
 SCHEMA = "wsload.diagnosis/1"
 _WIRE_WORDS = {
@@ -231,18 +231,16 @@ def _answer(ends: Mapping[Cause, _Tally], failures: Mapping[Cause, _Tally], tunn
     lost = sum(total.count for total in unplanned)
     if lost:
         were = "was" if lost == 1 else "were"
-        yield f"{format_count(lost)} of {_tunnels(ended)} {were} not ended by the plan: {_listed(unplanned)}."
+        tunnels_ended = f"{format_many(ended, 'tunnel')} {were}"
+        yield f"{format_count(lost)} of {tunnels_ended} not ended by the plan: {_listed(unplanned)}."
     elif ended:
-        yield f"{_tunnels(ended).capitalize()} ended, {'all' if ended > 1 else 'it was'} as planned."
+        yield f"{format_many(ended, 'tunnel')} ended, {'all' if ended > 1 else 'it was'} as planned."
     elif not failures:
         yield "No tunnel ended."
     if failures:
         failed = sum(tally.count for tally in failures.values())
-        yield f"{format_count(failed)} of {_tunnels(tunnels)} never opened: {_listed(_totals(failures))}."
-
-
-def _tunnels(count: int) -> str:
-    return f"{format_count(count)} tunnel{'' if count == 1 else 's'}"
+        begun, causes = format_many(tunnels, "tunnel"), _listed(_totals(failures))
+        yield f"{format_count(failed)} of {begun} never opened: {causes}."
 
 
 def _listed(totals: list[CauseTotal]) -> str:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from wsload.analysis.folder import DisconnectRow, RunFolder
 from wsload.profile.model import Expectation
-from wsload.record.layout import SloRow
 from wsload.record.outcome import PlanAct
+from wsload.record.summary import SloRow
 from wsload.units import NS_PER_S, format_duration, format_share
 
 

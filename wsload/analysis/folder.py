@@ -15,17 +15,10 @@ from wsload.errors import FolderError
 from wsload.profile.load import LoadedProfile, parse_profile
 from wsload.record import layout
 from wsload.record.histogram import Histogram
-from wsload.record.layout import (
-    SCHEMA_VERSION,
-    ActionLine,
-    Attribution,
-    CohortLine,
-    IntervalLine,
-    RunInfo,
-    Summary,
-)
+from wsload.record.layout import SCHEMA_VERSION, ActionLine, CohortLine, IntervalLine, RunInfo
 from wsload.record.outcome import Cause, Confidence, Phase, PlanAct, Wire
 from wsload.record.snapshot import MergedCohort
+from wsload.record.summary import Attribution, Summary
 
 T = TypeVar("T")
 
@@ -35,17 +28,6 @@ PLATEAU = "plateau"
 """The action that a search for capacity writes when it has judged a level."""
 FOUND = "capacity_found"
 """The action that a search writes when it is through; the run then drains."""
-CONTROL_FACTS = (
-    "echo_p50_ms",
-    "echo_p99_ms",
-    "handshake_p50_ms",
-    "handshake_p99_ms",
-    "ping_p50_ms",
-    "ping_p99_ms",
-    "cuts",
-)
-"""More columns of ``capacity.csv``, where a campaign has a control: what it is compared by. ``cuts`` is
-``CAUSE=COUNT`` for each cause."""
 EXITS = {"haproxy_exited": "HAProxy", "backend_exited": "the backend"}
 """The actions that a run writes when a part of the system ended unasked; it drains at once."""
 
@@ -341,32 +323,6 @@ def _add(total: MergedCohort, part: CohortLine) -> None:
         total.histograms.setdefault(name, Histogram()).merge(Histogram.decode(encoded))
     for name, count in part.over_range.items():
         total.histograms.setdefault(name, Histogram()).over_range += count
-
-
-def read_capacity(path: Path) -> list[dict[str, str]]:
-    """The rows of a campaign's ``capacity.csv``, as written.
-
-    Raises:
-        FolderError: ``path`` is no campaign's folder.
-    """
-    try:
-        with (path / layout.CAPACITY).open(newline="", encoding="utf-8") as file:
-            return list(csv.DictReader(file))
-    except OSError as error:
-        raise FolderError(
-            f"{path}: holds no readable {layout.CAPACITY}, so no campaign; "
-            "name the folder that wsload campaign wrote"
-        ) from error
-
-
-def grid_rows(path: Path) -> list[dict[str, str]]:
-    """Those of :func:`read_capacity` that are points of the grid."""
-    return [row for row in read_capacity(path) if not is_control(row["run"])]
-
-
-def is_control(run: str) -> bool:
-    """Whether a run's folder in a campaign is of its control arm, without HAProxy."""
-    return run.partition(",")[0] == layout.CONTROL
 
 
 def _ends_with_newline(path: Path) -> bool:

@@ -162,7 +162,7 @@ def attribute_failure(
         row: The client's story.
         record: HAProxy's line, where there is one.
         full_s: The spans in which HAProxy was full.
-        started_unix_s: The run's start.
+        started_unix_s: The run's start, by the clock of the log.
         no_port_announced: HAProxy wrote in its log that it found no port toward a server.
     """
     full = any(begin_s <= row.t_s and row.t_s - row.waited_s <= end_s for begin_s, end_s in full_s)

@@ -1,7 +1,7 @@
 """Keepalive margin: how many pinged tunnels outlive a timer when pings are lost, measured and worked out.
 
-The rule of thumb is haproxy-facts.md, section 7: ``ping <= (T - RTT - jitter) / (k + 1)`` survives ``k`` lost
-pings in a row. How many tunnels that saves over a given time, :func:`expected_alive` works out exactly.
+The rule of thumb is in :mod:`.heartbeat`. How many tunnels it saves over a given time,
+:func:`expected_alive` works out exactly.
 """
 
 import math
@@ -13,7 +13,8 @@ import numpy as np
 
 from wsload.analysis.campaign import CellResult
 from wsload.analysis.folder import RunFolder, stored_profile
-from wsload.profile.model import Cohort, Traffic
+from wsload.profile.model import Traffic
+from wsload.profile.plateaus import idle_timer
 from wsload.units import NS_PER_S
 
 _Z_95 = 1.96
@@ -21,7 +22,6 @@ _PHASES = (32, 8)
 """Tunnels differ in when their first ping comes, and in how long they are watched: so many of each are
 averaged over."""
 _ROUNDING = 1e-12
-_TIMERS = ("client", "server")
 
 
 class KeepalivePoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,11 +60,6 @@ def wilson(hits: int, trials: int) -> tuple[float, float]:
     middle = (share + spread / 2) / (1 + spread)
     half = _Z_95 / (1 + spread) * math.sqrt(share * (1 - share) / trials + spread / (4 * trials))
     return max(middle - half, 0.0), min(middle + half, 1.0)
-
-
-def largest_interval_s(timer_s: float, rtt_s: float, jitter_s: float, lost: int) -> float:
-    """The largest ping interval that outlives a timer with ``lost`` pings in a row lost; 0: there is none."""
-    return max((timer_s - rtt_s - jitter_s) / (lost + 1), 0.0)
 
 
 def expected_alive(every_s: float, timer_s: float, loss: float, watched_s: tuple[float, float]) -> float:
@@ -115,12 +110,11 @@ def _point(path: Path, cell: CellResult, name: str) -> KeepalivePoint | None:
     folder = RunFolder(path)
     info, summary = folder.info, folder.summary()
     cohort = next((each for each in stored_profile(path).profile.cohorts if each.name == name), None)
-    timer_s = _timer_s(info.timers_ms)
+    timer_s = idle_timer(info.timers_of_ms(name)) / 1000
     tunnels = summary.counters.get("opened", {}).get(name, 0) if summary is not None else 0
     if cohort is None or cohort.traffic is not Traffic.PINGED or not (timer_s and tunnels):
         return None
     every_s, watched_s = cohort.every_ns / NS_PER_S, (info.hold_s, info.hold_s + info.ramp_s)
-    timer_s = _own_timer_s(cohort) or timer_s
     times_ms = cell.metrics.get("ping_rtt", {}).get(name, {})
     rtt_s = times_ms.get("p50", 0.0) / 1000
     return KeepalivePoint(
@@ -135,13 +129,3 @@ def _point(path: Path, cell: CellResult, name: str) -> KeepalivePoint | None:
         watched_s=watched_s,
         run=cell.run,
     )
-
-
-def _timer_s(timers_ms: dict[str, int]) -> float:
-    """The idle timer after the 101; 0 where none is known."""
-    fallback = min((timers_ms[name] for name in _TIMERS if name in timers_ms), default=0)
-    return timers_ms.get("tunnel", fallback) / 1000
-
-
-def _own_timer_s(cohort: Cohort) -> float:
-    return (cohort.tunnel_timeout_ns or 0) / NS_PER_S

@@ -11,7 +11,7 @@ from wsload.analysis.plateau import outcome_of
 from wsload.plan.knee import Outcome
 from wsload.profile.model import Profile
 from wsload.profile.plateaus import plateau_words
-from wsload.record.layout import CapacityResult, Plateau, SloRow
+from wsload.record.summary import CapacityResult, Plateau, SloRow
 
 
 def read_knee(folder: RunFolder, profile: Profile) -> CapacityResult | None:

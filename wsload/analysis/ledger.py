@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 from wsload.analysis.folder import DisconnectRow, FailureRow, HaproxySample, LedgerRow
 from wsload.analysis.log_formats import LogRecord
-from wsload.record.layout import IntervalLine, RunInfo, SlotLedger
+from wsload.profile.plateaus import idle_timer
+from wsload.record.layout import IntervalLine, RunInfo
 from wsload.record.outcome import Phase, PlanAct, Wire
+from wsload.record.summary import SlotLedger
 from wsload.units import NS_PER_MS, NS_PER_S
 
 Floats = NDArray[np.float64]
@@ -35,7 +37,10 @@ class Occupancy:
     def __init__(self, started_unix_s: float, timers_ms: Mapping[str, Mapping[str, int]]) -> None:
         """``started_unix_s`` is the run's time 0 by the clock of the log; ``timers_ms`` are each cohort's."""
         self._started_unix_s = started_unix_s
-        self._idle_s = {cohort: idle_timer_s(timers) for cohort, timers in timers_ms.items()}
+        self._idle_s = {
+            cohort: idle_timer(timers) * NS_PER_MS / NS_PER_S or NEVER_S
+            for cohort, timers in timers_ms.items()
+        }
         self.accepted = array("d")
         self.opened = array("d")
         self.half_closed = array("d")
@@ -173,14 +178,6 @@ def whole_moments(samples: Sequence[HaproxySample]) -> list[tuple[float, int]]:
         for t_s, slots in sorted(by_time.items())
         if all(process in slots or last_s[process] < t_s for process in last_s)
     ]
-
-
-def idle_timer_s(timers_ms: Mapping[str, int]) -> float:
-    """After so long a silence HAProxy ends a tunnel: ``tunnel``, or the smaller of ``client``, ``server``."""
-    tunnel_ms = timers_ms.get("tunnel", 0)
-    either_ms = [timers_ms[name] for name in ("client", "server") if timers_ms.get(name)]
-    idle_ms = tunnel_ms or min(either_ms, default=0)
-    return idle_ms * NS_PER_MS / NS_PER_S if idle_ms else NEVER_S
 
 
 def _spans(occupancy: Occupancy, log_is_whole: bool) -> dict[str, Spans]:

@@ -10,14 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from wsload.analysis.folder import FailureRow
-from wsload.analysis.plateau import outcome_of
+from wsload.analysis.plateau import is_full, outcome_of
 from wsload.analysis.validity import BUSY_WORKER
 from wsload.plan.knee import Outcome
-from wsload.record.layout import Plateau, RunInfo
+from wsload.record.layout import RunInfo
 from wsload.record.outcome import Cause, Limit
+from wsload.record.summary import Plateau
 from wsload.units import format_count, format_share
 
-_FULL_SHARE = 0.99
 _BUSY = 0.9
 _OWN_FAILURES = ("no_port", "no_descriptor")
 """Reasons of failed handshakes that are the generator's own."""
@@ -83,7 +83,7 @@ def _memory(shown: Shown) -> str:
 
 def _slots(shown: Shown) -> str:
     plateau = shown.plateau
-    if not plateau.maxconn or plateau.peak_slots < _FULL_SHARE * plateau.maxconn:
+    if not is_full(plateau):
         return ""
     waited = shown.causes.get(Cause.BACKLOG_WAIT, 0)
     tail = f"; {format_count(waited)} clients waited in the backlog" if waited else ""

@@ -67,8 +67,6 @@ class LogRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     total_ms: int
     """``Ta`` (from the request), of TCP ``Tt`` (from accept)."""
     bytes_to_client: int
-    retries: int | None = None
-    """``rc``: how often HAProxy tried again to connect to the server."""
     backend_source_ip: str | None = None
     """HAProxy's own address toward the server; only the JSON says it, as all below."""
     backend_source_port: int | None = None
@@ -98,7 +96,6 @@ class _JsonLine(msgspec.Struct, gc=False):
     f: str = ""
     b: str = ""
     s: str = ""
-    rc: str = ""
     fc_err: str | None = None
     bc_err: str | None = None
     term_events: str | None = None
@@ -113,7 +110,7 @@ class _Wrapped(msgspec.Struct, gc=False):
 
 _DATE = r"\[(\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d\.\d{3})\]"
 _WHO = rf"(?<![^\s<>])([^\s<>]+):(\d+) {_DATE} (\S+) ([^\s/]+)/(\S+) "
-_LOADS = r" \d+/\d+/\d+/\d+/\+?(\d+) \d+/\d+"
+_LOADS = r" \d+/\d+/\d+/\d+/\+?\d+ \d+/\d+"
 _SPAN, _GROWING = r"(-1|\d+)", r"(\+?)(\d+)"
 _HTTP = re.compile(
     _WHO + rf"-?\d+/{_SPAN}/{_SPAN}/{_SPAN}/{_GROWING} (-1|\d+) {_GROWING} \S+ \S+ ([A-Za-z-]{{4}}){_LOADS}"
@@ -205,7 +202,6 @@ class LogFile:
             response_ms=_span_ms(line.Tr),
             total_ms=total_ms,
             bytes_to_client=line.B,
-            retries=_number(line.rc.lstrip("+")),
             backend_source_ip=None if line.bi in ("-", "") else line.bi,
             backend_source_port=int(line.bp) if line.bp.isdigit() else None,
             fc_err=_number(line.fc_err),
@@ -216,16 +212,14 @@ class LogFile:
     def _from_text(self, number: int, text: str, *, is_notice: bool = False) -> LogRecord | None:
         found = _HTTP.search(text)
         if found:
-            *who, queue, connect, response, growing, total, status, _, size, termination, retries = (
-                found.groups()
-            )
+            *who, queue, connect, response, growing, total, status, _, size, termination = found.groups()
             kind = LogFormat.HTTP
         else:
             found = _TCP.search(text)
             if not found:
                 self._not_read(number, text, is_notice)
                 return None
-            *who, queue, connect, growing, total, _, size, termination, retries = found.groups()
+            *who, queue, connect, growing, total, _, size, termination = found.groups()
             kind, response, status = LogFormat.TCP, "-1", "-1"
         if growing:
             self.early += 1
@@ -253,7 +247,6 @@ class LogFile:
             response_ms=_span_ms(int(response)),
             total_ms=int(total),
             bytes_to_client=int(size),
-            retries=int(retries),
         )
 
     def _not_read(self, number: int, text: str, is_notice: bool) -> None:

@@ -5,15 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, median
 
-from wsload.analysis.campaign import CellResult, cell_profile
+from wsload.analysis.campaign import CellResult
+from wsload.analysis.folder import stored_profile
 from wsload.analysis.knee import plateau_at_limit
 from wsload.analysis.model import Prediction, not_modelled, predict
 from wsload.analysis.plateau import outcome_of
 from wsload.plan.knee import Outcome
 from wsload.profile.model import Profile
 from wsload.profile.plateaus import idle_timer_ns
-from wsload.record.layout import CapacityResult, Plateau
 from wsload.record.outcome import Validity
+from wsload.record.summary import CapacityResult, Plateau
 from wsload.units import NS_PER_S
 
 TUNNEL_AXIS = "haproxy.timeouts.tunnel"
@@ -85,7 +86,7 @@ class Searched:
 def read_searches(folder: Path, cells: Sequence[CellResult]) -> list[Searched]:
     """The cells of a campaign's folder that searched, in its order; empty where none did."""
     return [
-        searched(cell, cell.capacity, cell_profile(folder, cell))
+        searched(cell, cell.capacity, stored_profile(folder / cell.run).profile)
         for cell in cells
         if cell.capacity is not None
     ]

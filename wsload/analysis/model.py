@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from wsload.plan.distributions import below, mean_ns, share_above
+from wsload.plan.distributions import below, share_above
 from wsload.profile.model import (
     Aggregation,
     Arrivals,
@@ -173,7 +173,7 @@ def predict_cohort(cohort: Cohort, timer_ns: int, offered_share: float, watched_
     """One cohort. Clients that never come back are fewer the longer one waits: ``watched_s`` says when."""
     timer_ns = cohort.tunnel_timeout_ns or timer_ns
     timer_s = timer_ns / NS_PER_S
-    going = cohort.vanish_per_s + (NS_PER_S / mean_ns(cohort.session) if cohort.session is not None else 0.0)
+    going = cohort.vanish_per_s + (NS_PER_S / cohort.session.mean_ns if cohort.session is not None else 0.0)
     gaps = gaps_of(cohort)
     parts = [(weight, below(gap, timer_ns, going)) for weight, gap in gaps]
     live_s = math.fsum(weight * part.time_ns for weight, part in parts) / NS_PER_S
@@ -182,7 +182,7 @@ def predict_cohort(cohort: Cohort, timer_ns: int, offered_share: float, watched_
     cuts = stays * math.fsum(weight * share_above(gap, timer_ns) for weight, gap in gaps)
     comes_back = cohort.reconnect is Reconnect.WHEN_DUE
     if comes_back:
-        lengths = [weight * (mean_ns(gap) - below(gap, timer_ns).time_ns) for weight, gap in gaps]
+        lengths = [weight * (gap.mean_ns - below(gap, timer_ns).time_ns) for weight, gap in gaps]
         away_s = stays * math.fsum(lengths) / NS_PER_S
         live_share = live_s / (live_s + away_s)
     else:

@@ -9,9 +9,10 @@ from wsload.analysis.folder import Merged
 from wsload.analysis.slo import Counts, counter_of, histogram_of, judge
 from wsload.plan.knee import Outcome
 from wsload.profile.model import Profile
-from wsload.record.layout import IntervalLine, Plateau
+from wsload.record.layout import IntervalLine
 from wsload.record.outcome import Phase
 from wsload.record.snapshot import MergedCohort
+from wsload.record.summary import Plateau
 from wsload.units import NS_PER_MS
 
 _DRIFT = 0.01
@@ -19,7 +20,7 @@ _DRIFT = 0.01
 _FULL_SHARE = 0.99
 _CUTS = frozenset({"disconnect", "disconnect_unexpected"})
 _ARRIVAL_METRICS = ("connect", "upgrade", "handshake")
-_SLACK_S = 0.05
+SLACK_S = 0.05
 """Interval ends and samples may be off their moment by so much."""
 
 
@@ -50,17 +51,17 @@ def judge_plateau(
         intervals: The run's, ascending; those outside the span are passed over.
         samples: Rows of ``haproxy-stats.csv``, likewise.
     """
-    within = [each for each in intervals if span.opened_s + _SLACK_S < each.line.t_s <= span.end_s + _SLACK_S]
-    judged = [each for each in within if each.line.t_s > span.judged_s + _SLACK_S]
+    within = [each for each in intervals if span.opened_s + SLACK_S < each.line.t_s <= span.end_s + SLACK_S]
+    judged = [each for each in within if each.line.t_s > span.judged_s + SLACK_S]
     length_s = max(span.end_s - span.judged_s, 1e-3)
-    before = next((each.line for each in reversed(within) if each.line.t_s <= span.judged_s + _SLACK_S), None)
+    before = next((each.line for each in reversed(within) if each.line.t_s <= span.judged_s + SLACK_S), None)
     merged = _merged(within, judged, before.open if before is not None else {})
     levels = {"open": judged[-1].line.open, "connecting": judged[-1].line.connecting} if judged else {}
     rows = judge(profile.slos, merged, Counts(hold_s=length_s, levels=levels))
     lives = [float(sum(each.line.open.values())) for each in judged]
     live = fmean(lives) if lives else 0.0
     slots = [
-        slots for t_s, slots in _by_time(samples, "slots") if span.judged_s - _SLACK_S <= t_s <= span.end_s
+        slots for t_s, slots in _by_time(samples, "slots") if span.judged_s - SLACK_S <= t_s <= span.end_s
     ]
     whole = [slots for t_s, slots in _by_time(samples, "slots") if span.opened_s <= t_s <= span.end_s]
     lag = histogram_of(merged, "lag")
@@ -93,8 +94,12 @@ def outcome_of(plateau: Plateau) -> Outcome:
     if plateau.passed:
         return Outcome.PASSED
     broken = {row.metric.partition("{")[0] for row in plateau.slo_rows if not row.passed}
-    is_full = plateau.maxconn and plateau.peak_slots >= _FULL_SHARE * plateau.maxconn
-    return Outcome.CUT if broken <= _CUTS and not is_full and not plateau.failed else Outcome.FAILED
+    return Outcome.CUT if broken <= _CUTS and not is_full(plateau) and not plateau.failed else Outcome.FAILED
+
+
+def is_full(plateau: Plateau) -> bool:
+    """Whether HAProxy's slots were all taken at some time, as far as a sample an interval can tell."""
+    return plateau.maxconn > 0 and plateau.peak_slots >= _FULL_SHARE * plateau.maxconn
 
 
 def is_steady(values: Sequence[float], came: int = 0) -> bool:
@@ -181,7 +186,7 @@ def _busiest(judged: Sequence[Watched], role: str) -> float:
 def _haproxy_cpu(samples: Sequence[Mapping[str, Any]], span: Span) -> float:
     readings: dict[int, list[tuple[float, float]]] = {}
     for row in samples:
-        if span.judged_s - _SLACK_S <= row["t_s"] <= span.end_s:
+        if span.judged_s - SLACK_S <= row["t_s"] <= span.end_s:
             readings.setdefault(row["process"], []).append((row["t_s"], row["cpu_s"]))
     shares = [
         (each[-1][1] - each[0][1]) / (each[-1][0] - each[0][0]) for each in readings.values() if len(each) > 1

@@ -10,11 +10,12 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from wsload.analysis.backoff import SOMAXCONN, Backoff, Server, storm
+from wsload.analysis.backoff import Backoff, Server, storm
 from wsload.analysis.campaign import CampaignInfo
 from wsload.analysis.heartbeat import Pings, safe_pings
 from wsload.analysis.measured import TUNNEL_AXIS, AtTimer, Searched, by_timer, typical_difference
 from wsload.analysis.model import CUT_METRICS, Prediction, predict
+from wsload.plan.preflight import SOMAXCONN
 from wsload.profile.model import Profile
 from wsload.record.outcome import Limit
 from wsload.units import NS_PER_S, format_duration

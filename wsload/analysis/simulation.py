@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsload.analysis.backoff import Backoff
-from wsload.plan.distributions import below, mean_ns, share_above
+from wsload.plan.distributions import below, share_above
 from wsload.plan.quantiles import Quantiles
 from wsload.profile.model import Distribution, Reconnect
 from wsload.units import NS_PER_S
@@ -185,7 +185,7 @@ def _ages(clients: Clients) -> tuple[Floats, Floats]:
     """
     going_per_s = clients.vanish_per_s
     if clients.session is not None:
-        going_per_s += NS_PER_S / mean_ns(clients.session)
+        going_per_s += NS_PER_S / clients.session.mean_ns
     ages_s = np.concatenate(([0.0], clients.timer_s * np.geomspace(_LEAST_AGE, 1.0, _AGES)))
     lasting = np.array([share_above(clients.gaps, age * NS_PER_S) for age in ages_s.tolist()])
     lasting *= np.exp(-going_per_s * ages_s)

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from wsload.analysis.folder import Merged
 from wsload.profile.model import COUNTER_METRICS, GAUGE_METRICS, Aggregation, Slo
 from wsload.record.histogram import Histogram
-from wsload.record.layout import SloRow
 from wsload.record.outcome import Phase, Verdict
 from wsload.record.snapshot import MergedCohort
+from wsload.record.summary import SloRow
 from wsload.units import NS_PER_MS
 
 WHOLE_RUN_METRICS = frozenset(

@@ -16,9 +16,9 @@ from wsload.analysis.folder import DisconnectRow
 from wsload.analysis.join import SLACK_S, AddressIndex
 from wsload.analysis.log_formats import LogFile, LogRecord
 from wsload.errors import FolderError
-from wsload.record.layout import Completeness
+from wsload.record import layout
+from wsload.record.summary import Completeness
 
-EVIDENCE = "evidence.json"
 VERSION = 1
 
 _FITTING_SHARE = 0.5
@@ -72,7 +72,7 @@ def read_sources(folder: Path) -> Sources:
     Raises:
         FolderError: it cannot be read.
     """
-    path = folder / EVIDENCE
+    path = folder / layout.EVIDENCE
     try:
         return msgspec.json.decode(path.read_bytes(), type=Sources)
     except FileNotFoundError:

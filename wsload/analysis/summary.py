@@ -14,16 +14,9 @@ from wsload.analysis.slo import Counts, counter_of, histogram_of, judge, verdict
 from wsload.analysis.validity import Observed, judge_validity
 from wsload.profile.model import HISTOGRAM_METRICS, Match, Profile, Traffic
 from wsload.record.histogram import Histogram
-from wsload.record.layout import (
-    SUMMARY_SCHEMA,
-    ActionLine,
-    IntervalLine,
-    RunInfo,
-    Summary,
-    TunnelsPart,
-    VerdictPart,
-)
+from wsload.record.layout import SUMMARY_SCHEMA, ActionLine, IntervalLine, RunInfo
 from wsload.record.outcome import Phase
+from wsload.record.summary import CapacityResult, SloRow, Summary, TunnelsPart, VerdictPart
 from wsload.units import NS_PER_MS
 
 PERCENTILES = {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p99.9": 99.9}
@@ -170,11 +163,7 @@ def summarise(folder: RunFolder, profile: Profile) -> Summary:
     attribution = folder.attribution()
     merged = totals.merged
     capacity = read_knee(folder, profile)
-    if capacity is None:
-        rows = judge(profile.slos, merged, Counts(hold_s=totals.hold_s, levels=totals.levels))
-    else:
-        rows = knee_rows(capacity)
-    rows += judge_expectations(profile.expectations, folder)
+    rows = _slo_rows(folder, profile, totals, capacity)
     partial = folder.ended_early(totals.last_t_s)
     lag = histogram_of(merged, "lag")
     lag_p99_ms = lag.percentile_ns(99) / NS_PER_MS if lag.total() else None
@@ -231,6 +220,16 @@ def summarise(folder: RunFolder, profile: Profile) -> Summary:
         evidence=attribution.completeness if attribution else None,
         hold={"seconds": round(totals.hold_s, 3), "counters": hold_counters},
     )
+
+
+def _slo_rows(
+    folder: RunFolder, profile: Profile, totals: IntervalTotals, capacity: CapacityResult | None
+) -> list[SloRow]:
+    """Of a search those that decide; else the whole run's, and its expectations'."""
+    if capacity is not None:
+        return knee_rows(capacity)
+    counts = Counts(hold_s=totals.hold_s, levels=totals.levels)
+    return judge(profile.slos, totals.merged, counts) + judge_expectations(profile.expectations, folder)
 
 
 def encode_summary(summary: Summary) -> bytes:

@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from wsload.analysis.folder import EXITS, INTERRUPTED
-from wsload.record.layout import ActionLine, CapacityResult, RunInfo
+from wsload.record.layout import ActionLine, RunInfo
 from wsload.record.outcome import Limit, Validity
-from wsload.units import NS_PER_MS, format_count, format_duration, format_share
+from wsload.record.summary import CapacityResult
+from wsload.units import NS_PER_MS, format_count, format_duration, format_many, format_share
 
 BUSY_WORKER = 0.9
 """Share of a core above which a driver worker's own queueing shows in the latencies."""
@@ -105,7 +106,7 @@ def _lost_workers(_info: RunInfo, observed: Observed, actions: Sequence[ActionLi
         if action.action == "worker_lost"
     }
     silent = [
-        f"driver worker {worker} sent nothing for {_plural(count, 'interval')}; "
+        f"driver worker {worker} sent nothing for {format_many(count, 'interval')}; "
         "give the host more room (free cores, memory) and run again"
         for worker, count in sorted(observed.missing_workers.items())
         if worker not in lost
@@ -165,8 +166,8 @@ def _lost_logs(_info: RunInfo, observed: Observed, _: Sequence[ActionLine]) -> l
     return [
         (
             Validity.SUSPECT,
-            f"{_plural(observed.lost_logs, 'line')} of HAProxy's log did not arrive, so disconnects lack its "
-            "side of the story; raise the queue: sysctl -w net.unix.max_dgram_qlen=4096",
+            f"{format_many(observed.lost_logs, 'line')} of HAProxy's log did not arrive, so disconnects lack "
+            "its side of the story; raise the queue: sysctl -w net.unix.max_dgram_qlen=4096",
         )
     ]
 
@@ -292,7 +293,3 @@ CHECKS: tuple[Check, ...] = (
 
 def _ms(value_ms: float) -> str:
     return format_duration(value_ms * NS_PER_MS)
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{format_count(count)} {noun}" + ("" if count == 1 else "s")

@@ -23,9 +23,9 @@ from wsload.analysis.sources import LogFit, fit_of, fits
 from wsload.record import layout
 from wsload.record.backend_log import BackendEnd as BackendLine
 from wsload.record.backend_log import EndedBy
-from wsload.record.layout import Attribution, Completeness
-from wsload.record.outcome import Cause, Confidence, PlanAct, Wire
+from wsload.record.outcome import NOT_CUTS, Cause, Confidence, PlanAct, Wire
 from wsload.record.snapshot import Disconnect
+from wsload.record.summary import Attribution, Completeness
 from wsload.units import NS_PER_S
 
 _PROCESS_END_S = 1.0
@@ -65,10 +65,12 @@ class RunVerdicts:
         index = index_log(self._log_file.records()) if self._log_file is not None else None
         backend = index_backend(read_backend_log(folder.path / layout.BACKEND_LOG))
         monotonic_s = info.start_monotonic_ns / NS_PER_S
-        self._joiner = Joiner(index, backend, info.started_unix_s + log_ahead_s, monotonic_s)
+        self._started_unix_s = info.started_unix_s + log_ahead_s
+        """The run's time 0 by the clock of the log."""
+        self._joiner = Joiner(index, backend, self._started_unix_s, monotonic_s)
         self._log_lines = index.size if index is not None else 0
         self._backend_records = backend.size
-        self._occupancy = Occupancy(info.started_unix_s + log_ahead_s, self._timers_ms)
+        self._occupancy = Occupancy(self._started_unix_s, self._timers_ms)
         self._ended = 0
         self._actions = folder.actions()
         self._haproxy_ends_s = [
@@ -82,7 +84,7 @@ class RunVerdicts:
         for row in self._folder.iter_disconnects():
             evidence = self._evidence(row)
             cause, confidence, words = attribute(evidence)
-            if cause not in (Cause.PLANNED, Cause.GENERATOR_LOST):
+            if cause not in NOT_CUTS:
                 idle_s, unexplained = evidence.idle_ns / NS_PER_S, is_unexplained(cause, confidence)
                 self._intervals.add(row.cohort, unexplained, idle_s, row.age_s or 0.0, row.t_s)
             written = _as_written(row)
@@ -97,7 +99,7 @@ class RunVerdicts:
         for row in self._folder.iter_failures():
             record, _ = self._joiner.find(row.local_ip, row.local_port or 0, row.t_s - row.waited_s, row.t_s)
             cause, confidence, words = handshakes.attribute_failure(
-                row, record, full, self._folder.info.started_unix_s, no_port
+                row, record, full, self._started_unix_s, no_port
             )
             self._occupancy.add_failure(row, record)
             self._ended += record is not None
@@ -159,7 +161,7 @@ class RunVerdicts:
         """What the plan had done when a tunnel that it closed ended: its close may have come too late."""
         closed_s = row.t_s - (row.idle_tx_s or 0.0)
         if record is not None:
-            ended_s = record.end_unix_s - self._folder.info.started_unix_s
+            ended_s = record.end_unix_s - self._started_unix_s
             # Only a client that was not reading can have missed that.
             if ended_s < closed_s - _CLOCKS_AGREE_S:
                 return PlanAct.STALL

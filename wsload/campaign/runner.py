@@ -8,17 +8,17 @@ from pathlib import Path
 
 import msgspec
 
-from wsload.analysis.campaign import CAPACITY_FACTS, search_facts
+from wsload.analysis.capacity_file import CAPACITY_FACTS, CONTROL_FACTS, search_facts
 from wsload.analysis.control import control_arms, control_facts
-from wsload.analysis.folder import CONTROL_FACTS, RunFolder
+from wsload.analysis.folder import RunFolder
 from wsload.campaign.batches import Batch, at_once, one_by_one
 from wsload.campaign.grid import Campaign, Cell
 from wsload.campaign.parallel import BatchListener, run_together
 from wsload.errors import ExitCode, FolderError, InterruptedRunError, RecordingError, WsloadError
 from wsload.plan.preflight import read_machine
 from wsload.record import layout
-from wsload.record.layout import Summary
 from wsload.record.outcome import Validity
+from wsload.record.summary import Summary
 from wsload.run.folder import DEFAULT_BASE, FolderWriter, recording_error
 from wsload.run.progress import ProgressListener
 from wsload.run.session import RunResult, run
@@ -26,9 +26,6 @@ from wsload.units import NS_PER_S, format_duration
 
 _OVERHEAD_S = 2.0
 """First guess of what a cell takes beyond its phases; measured from the first cell on."""
-
-_ERROR = "error.txt"
-"""In a cell's folder: why it has no result."""
 
 CellListener = Callable[[Cell, RunResult | WsloadError], None]
 
@@ -215,7 +212,7 @@ def _write_error(folder: Path, error: WsloadError) -> None:
         folder.mkdir(exist_ok=True)
     except OSError as problem:
         raise recording_error(folder, problem) from error
-    FolderWriter(folder).write(_ERROR, f"{error}\n")
+    FolderWriter(folder).write(layout.ERROR, f"{error}\n")
 
 
 def _is_interruption(outcome: RunResult | WsloadError) -> bool:

@@ -19,7 +19,7 @@ from wsload.record import layout
 
 if TYPE_CHECKING:
     from wsload.analysis.recommend import Recommendation
-    from wsload.record.layout import Summary
+    from wsload.record.summary import Summary
 
 _NARROWEST, _WIDEST = 80, 120
 
@@ -60,12 +60,14 @@ def show_run(folder: Path, summary: "Summary", *, as_json: bool, quiet: bool, pl
 
 def show_campaign(folder: Path, *, as_json: bool, quiet: bool, plots: bool) -> None:
     """The same of a campaign."""
+    from wsload.analysis.campaign import cell_results
+
     store_recommendation(folder)
     if as_json:
         print_campaign_json(folder)
     elif not quiet:
         print_campaign(folder)
-    if plots and any(folder.glob(f"*/{layout.SUMMARY}")):
+    if plots and cell_results(folder):  # a control alone makes no picture
         with _until_interrupted(folder):
             write_campaign_views(folder)
         if not (as_json or quiet):
@@ -163,7 +165,7 @@ def print_json(summary: "Summary") -> None:
 
 def print_campaign(folder: Path) -> None:
     """The table at a campaign's end and what it recommends, on stdout."""
-    from wsload.analysis.folder import read_capacity
+    from wsload.analysis.capacity_file import read_capacity
     from wsload.report.text import campaign_table, recommendation_text
 
     colour, width = sys.stdout.isatty(), text_width()
@@ -210,7 +212,7 @@ def print_campaign_json(folder: Path) -> None:
     """The rows of ``capacity.csv`` as JSON on stdout."""
     import msgspec
 
-    from wsload.analysis.folder import read_capacity
+    from wsload.analysis.capacity_file import read_capacity
 
     say(msgspec.json.encode(read_capacity(folder)).decode("utf-8"))
 

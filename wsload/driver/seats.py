@@ -54,6 +54,11 @@ class Seats:
         """The request that a seat sends."""
         return self._upgrades[self.cohort_of[index]][self._target_of[index]][index % _UPGRADES_PER_ENDPOINT]
 
+    def taken(self, index: int, due_ns: int) -> None:
+        """The next tunnel has a seat; of the former's address and beginning nothing may be left."""
+        self.due_ns[index], self.began_ns[index] = due_ns, 0
+        self._local_ip[index], self._local_port[index] = "", 0
+
     def connected_from(self, index: int, ip: str, port: int) -> None:
         """The present tunnel has its own address."""
         self._local_ip[index], self._local_port[index] = sys.intern(ip), port

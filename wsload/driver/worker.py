@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsload.driver import health, opening
-from wsload.driver.endings import PLANNED_ENDS, record_end, record_failure
+from wsload.driver.account import Account
 from wsload.driver.ghost_ports import GhostPorts
 from wsload.driver.messages import Finished, Offer, Prepare
 from wsload.driver.opening import Opener
@@ -24,7 +24,6 @@ from wsload.plan.phases import PhaseTimes
 from wsload.plan.sharding import SPARE_DESCRIPTORS
 from wsload.profile.model import Reconnect
 from wsload.record.outcome import PlanAct, Wire
-from wsload.record.snapshot import Disconnect, Gauges, HandshakeFailure, Snapshot, WorkerHealth
 from wsload.wire.closing import NORMAL
 from wsload.wire.handshake import Upgrade
 from wsload.wire.reference import HandshakeJudge
@@ -51,6 +50,7 @@ class Worker:
         ]
         self._seats = Seats(prepare)
         self._tunnels = self._seats.tunnels
+        self._account = Account(self.assignment.worker, self._seats, self._phases, self._cohorts)
         self._opener = Opener(loop, self)
         self._level = self.assignment.first_level
         """Tunnels of the whole run that are offered; those called this or more stay closed."""
@@ -59,11 +59,8 @@ class Worker:
         self._ghost_ports = GhostPorts(self.assignment.ghost_hold_ns, spare)
         self._stand_ins: set[Tunnel] = set()
         """Tunnels that only play dead, for want of CAP_NET_ADMIN; their seats have new clients."""
-        self._reopened: list[int] = []
         self._deadlines: deque[tuple[int, Tunnel, State]] = deque()
         """Ascending: when a tunnel must have left the state it is in."""
-        self._disconnects: list[Disconnect] = []
-        self._failed: list[HandshakeFailure] = []
         self._scheduler = Scheduler(loop, self._housekeeping)
         self._alive = 0
         self._draining = False
@@ -221,7 +218,7 @@ class Worker:
         """A client takes a vacant seat, if the level has one for it."""
         seat_id = self._seats.ids[index]
         if self._tunnels[index] is None and seat_id < self._level:
-            self._reopened.append(seat_id)
+            self._account.reopened(seat_id)
             self._open(index, due_ns)
 
     # Opening.
@@ -231,14 +228,14 @@ class Worker:
             return
         now_ns = monotonic_ns()
         seats, cohort = self._seats, self._cohorts[self._seats.cohort_of[index]]
-        seats.due_ns[index] = due_ns
+        seats.taken(index, due_ns)
         cohort.recorder.count(due_ns, "attempted")
         cohort.recorder.time(due_ns, "lag", now_ns - due_ns)
         tunnel = Tunnel(self, cohort, index)
         try:
             sock = opening.start_connect(seats.endpoint(index), seats.source(index))
         except OSError as error:
-            self._count_failure(tunnel, opening.failure_reason(error), now_ns)
+            self._account.failed(tunnel, opening.failure_reason(error), now_ns)
             return
         tunnel.mark_ns = seats.began_ns[index] = now_ns
         self._tunnels[index] = tunnel
@@ -282,22 +279,19 @@ class Worker:
 
     def tunnel_opened(self, tunnel: Tunnel, now_ns: int) -> None:
         """The 101 is in."""
-        cohort, due_ns = tunnel.cohort, self._seats.due_ns[tunnel.index]
+        cohort = tunnel.cohort
         cohort.connecting -= 1
         cohort.open += 1
-        recorder = cohort.recorder
-        recorder.count(due_ns, "opened")
-        recorder.time(due_ns, "upgrade", now_ns - tunnel.mark_ns)
-        recorder.time(due_ns, "handshake", now_ns - due_ns)
+        self._account.opened(tunnel, now_ns)
         cohort.opened(tunnel, now_ns)
         if cohort.spec.has_turnover:
             seat_id = self._seats.ids[tunnel.index]
             self._turnover.opened(tunnel, seat_id, now_ns - self._phases.start_ns)
 
     def handshake_failed(self, tunnel: Tunnel, reason: str, now_ns: int) -> None:
-        """It did not get its 101; ``reason`` is a status code or a word of :class:`CohortInterval`."""
+        """It did not get its 101; ``reason`` as in :meth:`Account.failed`."""
         tunnel.cohort.connecting -= 1
-        self._count_failure(tunnel, reason, now_ns)
+        self._account.failed(tunnel, reason, now_ns)
         self._gone(tunnel)
 
     def tunnel_ended(self, tunnel: Tunnel, now_ns: int) -> None:
@@ -307,15 +301,8 @@ class Worker:
             self._one_less()
             return
         cohort = tunnel.cohort
-        end = record_end(tunnel, *self._seats.facts(tunnel.index), self._phases, now_ns)
-        at_ns = end.t_ns + self._phases.start_ns
         cohort.open -= 1
-        cohort.recorder.count(at_ns, "disconnect")
-        if tunnel.plan not in PLANNED_ENDS:
-            cohort.recorder.count(at_ns, "disconnect_unexpected")
-        cohort.recorder.time(at_ns, "tunnel_age", end.age_ns)
-        cohort.recorder.time(at_ns, "idle_at_disconnect", min(end.idle_rx_ns, end.idle_tx_ns))
-        self._disconnects.append(end)
+        end = self._account.ended(tunnel, now_ns)
         if tunnel.wire is Wire.VANISHED:
             self._ghost_ports.vanished(end.local_ip, end.local_port, now_ns)
         self._gone(tunnel)
@@ -330,14 +317,6 @@ class Worker:
         """The far side broke the protocol; our close frame is out."""
         tunnel.cohort.recorder.count(now_ns, "protocol_error")
         self._await(tunnel, now_ns)
-
-    def _count_failure(self, tunnel: Tunnel, reason: str, now_ns: int) -> None:
-        seats, index = self._seats, tunnel.index
-        tunnel.cohort.recorder.count(seats.due_ns[index], "handshake_failed")
-        tunnel.cohort.recorder.count(seats.due_ns[index], f"handshake_failed:{reason}")
-        waited_ns = now_ns - seats.began_ns[index] if seats.began_ns[index] else 0
-        t_ns = now_ns - self._phases.start_ns
-        self._failed.append(record_failure(tunnel, *seats.facts(index), t_ns, waited_ns, reason))
 
     def _drop(self, tunnel: Tunnel) -> None:
         """A tunnel that failed before its end was seen: nothing of it may be heard any more."""
@@ -379,22 +358,4 @@ class Worker:
 
     def _snapshot(self, seq: int, due_ns: int) -> None:
         self._seq = seq
-        cohorts = {}
-        for cohort in self._cohorts:
-            phases = cohort.recorder.take(due_ns)
-            if phases:
-                cohorts[cohort.name] = phases
-        self._send(
-            Snapshot(
-                worker=self.assignment.worker,
-                seq=seq,
-                end_ns=due_ns - self._phases.start_ns,
-                cohorts=cohorts,
-                gauges={cohort.name: Gauges(cohort.open, cohort.connecting) for cohort in self._cohorts},
-                disconnects=self._disconnects,
-                failed=self._failed,
-                reopened=self._reopened,
-                health=WorkerHealth(health.cpu_s(), health.rss_bytes(), self._scheduler.take_behind_ns()),
-            )
-        )
-        self._disconnects, self._failed, self._reopened = [], [], []
+        self._send(self._account.snapshot(seq, due_ns, self._scheduler.take_behind_ns()))

@@ -8,7 +8,6 @@ quickstart 106 us a message at 630/s). Driver and backend each use about as much
 import math
 from collections.abc import Sequence
 
-from wsload.plan.distributions import mean_ns
 from wsload.plan.model import Plan
 from wsload.profile.model import Cohort, Reconnect, Reply, Traffic, Via
 from wsload.units import NS_PER_S
@@ -24,7 +23,7 @@ def messages_per_s(plan: Plan) -> float:
     backend, counts = plan.profile.backend, plan.cohort_tunnels
     pushed = backend.push_rate_per_s * sum(counts) if backend.reply is Reply.PUSH else 0.0
     return pushed + sum(
-        count * _rate_per_s(cohort) for cohort, count in zip(plan.profile.cohorts, counts, strict=True)
+        count * rate_per_s(cohort) for cohort, count in zip(plan.profile.cohorts, counts, strict=True)
     )
 
 
@@ -53,16 +52,17 @@ def _share(messages: float, openings: float) -> float:
     return messages * _MESSAGE_S + wake_ups * _WAKE_UP_S + openings * _OPENING_S
 
 
-def _rate_per_s(cohort: Cohort) -> float:
+def rate_per_s(cohort: Cohort) -> float:
+    """Messages and pings of one of its tunnels; infinite for a closed loop."""
     if cohort.traffic is Traffic.CHATTY:
         return math.inf if cohort.rate_per_s is None else cohort.rate_per_s
     if cohort.traffic is Traffic.PINGED:
         return NS_PER_S / cohort.every_ns
-    return NS_PER_S / mean_ns(cohort.gaps) if cohort.traffic is Traffic.QUIET else 0.0
+    return NS_PER_S / cohort.gaps.mean_ns if cohort.traffic is Traffic.QUIET else 0.0
 
 
 def _returns_per_s(cohort: Cohort) -> float:
     """At most: each message of a quiet client may be an opening."""
-    back = _rate_per_s(cohort) if cohort.reconnect is Reconnect.WHEN_DUE else 0.0
-    leaving = NS_PER_S / mean_ns(cohort.session) if cohort.session is not None else 0.0
+    back = rate_per_s(cohort) if cohort.reconnect is Reconnect.WHEN_DUE else 0.0
+    leaving = NS_PER_S / cohort.session.mean_ns if cohort.session is not None else 0.0
     return back + leaving + cohort.vanish_per_s

@@ -1,14 +1,15 @@
 """A plan in words, for ``wsload check``."""
 
+import math
 from collections.abc import Sequence
 
-from wsload.plan.distributions import mean_ns
+from wsload.plan.busyness import rate_per_s
 from wsload.plan.model import Machine, Plan
 from wsload.plan.preflight import Check, memory_needed_bytes, sockets_per_tunnel
 from wsload.profile.distributions import written
 from wsload.profile.model import Arrivals, BackendMode, Capacity, Cohort, Reconnect, Traffic, Via
 from wsload.profile.plateaus import most_levels, plateau_words
-from wsload.units import NS_PER_S, format_count, format_duration, format_share, format_size
+from wsload.units import NS_PER_S, format_count, format_duration, format_many, format_share, format_size
 
 
 def describe_plan(plan: Plan, machine: Machine, checks: Sequence[Check]) -> list[str]:
@@ -36,11 +37,6 @@ def _mark(check: Check) -> str:
     return "✗" if check.fatal else "!"
 
 
-def _many(number: int, noun: str) -> str:
-    plural = noun if number == 1 else f"{noun}es" if noun.endswith("s") else f"{noun}s"
-    return f"{format_count(number)} {plural}"
-
-
 def _title(plan: Plan) -> str:
     profile = plan.profile
     about = f": {profile.description}" if profile.description else ""
@@ -52,11 +48,10 @@ def _path(plan: Plan) -> str:
     haproxy, backend = profile.haproxy, profile.backend
     if profile.target.via is Via.URL:
         return f"path: straight to {', '.join(profile.target.urls)}"
+    processes = format_many(backend.processes, "process")
     if profile.target.via is Via.DIRECT:
-        return (
-            f"path: straight to the embedded backend ({_many(backend.processes, 'process')}), without HAProxy"
-        )
-    served_by = f"{_many(backend.processes, 'process')}, {_many(plan.backend_listeners, 'address')}"
+        return f"path: straight to the embedded backend ({processes}), without HAProxy"
+    served_by = f"{processes}, {format_many(plan.backend_listeners, 'address')}"
     behind = (
         f"the embedded backend ({served_by})"
         if backend.mode is BackendMode.EMBEDDED
@@ -68,7 +63,7 @@ def _path(plan: Plan) -> str:
         limit = f"{format_count(haproxy.nofile)} descriptors"
         maxconn = f"{maxconn} and {limit}" if haproxy.maxconn else f"maxconn worked out from {limit} each"
     return (
-        f"path: {_many(haproxy.processes, 'HAProxy process')}, {maxconn}, "
+        f"path: {format_many(haproxy.processes, 'HAProxy process')}, {maxconn}, "
         f"timeouts {timers or 'none'}; then {behind}"
     )
 
@@ -119,7 +114,7 @@ def _search(plan: Plan, capacity: Capacity) -> str:
     levels = most_levels(capacity)
     return (
         f"search: {format_count(capacity.least)} to {format_count(capacity.most)} tunnels {way}, at most "
-        f"{_many(levels, 'level')}; each opens over {format_duration(profile.load.ramp_ns)} and is "
+        f"{format_many(levels, 'level')}; each opens over {format_duration(profile.load.ramp_ns)} and is "
         f"{plateau_words(profile)}; at most "
         f"{format_duration(profile.load.ramp_ns + profile.load.hold_ns)} in all"
     )
@@ -140,17 +135,10 @@ def _phases(plan: Plan) -> str:
     return f"phases: {opening}, hold {hold}, drain up to {drain}; {in_all} in all"
 
 
-def messages_per_s(plan: Plan) -> float:
+def open_loop_messages_per_s(plan: Plan) -> float:
     """Messages and pings that the plan sends each second once all are open; closed loops are not counted."""
-    total = 0.0
-    for cohort, count in zip(plan.profile.cohorts, plan.cohort_tunnels, strict=True):
-        if cohort.traffic is Traffic.CHATTY and cohort.rate_per_s is not None:
-            total += count * cohort.rate_per_s
-        elif cohort.traffic is Traffic.QUIET:
-            total += count * NS_PER_S / mean_ns(cohort.gaps)
-        elif cohort.traffic is Traffic.PINGED:
-            total += count * NS_PER_S / cohort.every_ns
-    return total
+    rates = zip(map(rate_per_s, plan.profile.cohorts), plan.cohort_tunnels, strict=True)
+    return sum(rate * count for rate, count in rates if math.isfinite(rate))
 
 
 def _traffic(plan: Plan) -> str:
@@ -158,7 +146,7 @@ def _traffic(plan: Plan) -> str:
         each.name for each in plan.profile.cohorts if each.traffic is Traffic.CHATTY and not each.rate_per_s
     ]
     also = f", and as fast as replies come from {', '.join(closed)}" if closed else ""
-    rate = messages_per_s(plan)
+    rate = open_loop_messages_per_s(plan)
     return f"traffic: {f'{rate:,.1f}'.removesuffix('.0')} messages and pings a second in all{also}"
 
 
@@ -168,6 +156,6 @@ def _processes(plan: Plan, machine: Machine) -> str:
     else:
         sources = f"source {plan.sources[0]}" if plan.sources else "sources chosen by the kernel"
     return (
-        f"driver: {_many(plan.workers, 'worker')} on {_many(machine.cores, 'core')}, "
-        f"{_many(plan.targets, 'destination')}, {sources}"
+        f"driver: {format_many(plan.workers, 'worker')} on {format_many(machine.cores, 'core')}, "
+        f"{format_many(plan.targets, 'destination')}, {sources}"
     )

@@ -58,11 +58,6 @@ def draw_ns(lengths: Distribution, uniform: NDArray[np.float64]) -> NDArray[np.i
     return clipped
 
 
-def mean_ns(lengths: Distribution) -> float:
-    """The mean length."""
-    return lengths.mean_ns
-
-
 def share_above(lengths: Distribution, limit_ns: float) -> float:
     """The share of lengths longer than a limit: of the gaps that a timer cuts."""
     if limit_ns <= 0:
@@ -74,20 +69,6 @@ def share_above(lengths: Distribution, limit_ns: float) -> float:
     if lengths.spread is Spread.LOGNORMAL:
         return 1.0 - _STANDARD_NORMAL.cdf(math.log(limit_ns / lengths.scale_ns) / lengths.sigma)
     return float(lengths.scale_ns > limit_ns)
-
-
-def mean_below_ns(lengths: Distribution, limit_ns: float) -> float:
-    """The mean of min(length, limit): how long, on average, a client is there before it speaks or is cut."""
-    if limit_ns <= 0:
-        return 0.0
-    if lengths.spread is Spread.TABLE:
-        return math.fsum(min(value, limit_ns) for value in lengths.values_ns) / len(lengths.values_ns)
-    if lengths.spread is Spread.EXPONENTIAL:
-        return -lengths.scale_ns * math.expm1(-limit_ns / lengths.scale_ns)
-    if lengths.spread is Spread.LOGNORMAL:
-        below = _STANDARD_NORMAL.cdf(math.log(limit_ns / lengths.scale_ns) / lengths.sigma - lengths.sigma)
-        return mean_ns(lengths) * below + limit_ns * share_above(lengths, limit_ns)
-    return float(min(lengths.scale_ns, limit_ns))
 
 
 class Below(NamedTuple):

@@ -28,6 +28,8 @@ SOCKET_BYTES = 3_700
 PROCESS_BYTES = 60_000_000
 """Of a Python process with its libraries; the rest are per tunnel, and of the kernel per socket."""
 
+SOMAXCONN = 4096
+"""How many connections may wait to be accepted, by Linux's default since 5.4."""
 ACCEPT_DELAY_S = 0.1
 """For so long a busy listener may leave new connections waiting in its backlog."""
 
@@ -78,7 +80,7 @@ def read_machine() -> Machine:
         nofile_hard=_UNLIMITED if hard == resource.RLIM_INFINITY else hard,
         file_max=(_numbers("/proc/sys/fs/file-max") or [_UNLIMITED])[0],
         port_range=(ports[0], ports[1]),
-        somaxconn=(_numbers("/proc/sys/net/core/somaxconn") or [4096])[0],
+        somaxconn=(_numbers("/proc/sys/net/core/somaxconn") or [SOMAXCONN])[0],
         memory_available_bytes=_memory_available_bytes(),
         conntrack_max=conntrack[0] if conntrack else None,
     )

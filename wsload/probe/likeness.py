@@ -5,7 +5,7 @@ from typing import Final
 
 from wsload.probe.idle_plan import Fate
 from wsload.record.known_timers import KNOWN_TIMERS, KnownTimer
-from wsload.units import NS_PER_MS, NS_PER_S
+from wsload.units import NS_PER_MS, NS_PER_S, haproxy_time
 
 TOLERANCE_NS, TOLERANCE_SHARE = 100 * NS_PER_MS, 0.02
 """How far a device's timer may lie from its documented value, beside the measurement's own uncertainty."""
@@ -14,7 +14,6 @@ _EXACT_NS, _EXACT_SHARE = 20 * NS_PER_MS, 0.002
 _GRAINS_NS: Final = tuple(
     ms * NS_PER_MS for ms in (3_600_000, 600_000, 60_000, 10_000, 5_000, 1_000, 500, 100, 50, 10)
 )
-_UNITS: Final = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1))
 
 HAPROXY_DEFAULTS: tuple[KnownTimer, ...] = (
     KnownTimer(
@@ -94,13 +93,6 @@ def likenesses(
         and abs(known.idle_ns - timer_ns) <= allowed_ns
     ]
     return found
-
-
-def haproxy_time(ns: int) -> str:
-    """A duration as one writes it for HAProxy: the largest unit that is exact, 1.5 s -> ``1500ms``."""
-    ms = round(ns / NS_PER_MS)
-    name, unit_ms = next((name, unit) for name, unit in _UNITS if ms % unit == 0 and (ms or unit == 1))
-    return f"{ms // unit_ms}{name}"
 
 
 def as_written(timer_ns: int, plus_minus_ns: int) -> int | None:

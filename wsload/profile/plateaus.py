@@ -1,6 +1,7 @@
 """How long a search for capacity holds each level, and how many levels it may try."""
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from wsload.profile.model import Capacity, Cohort, Haproxy, Load, Profile, Reconnect, Via
@@ -28,12 +29,18 @@ def ghost_hold_ns(profile: Profile) -> int:
     return max(_cohort_timer_ns(profile, cohort) for cohort in profile.cohorts)
 
 
+def idle_timer(timeouts: Mapping[str, int]) -> int:
+    """After so long a silence HAProxy ends a tunnel, in the unit of ``timeouts``; 0: never.
+
+    ``timeout tunnel``; unset, the smaller of client and server (haproxy-facts.md, section 1).
+    """
+    either = (timeouts[name] for name in ("client", "server") if timeouts.get(name))
+    return timeouts.get("tunnel") or min(either, default=0)
+
+
 def idle_timer_ns(haproxy: Haproxy) -> int:
-    """``timeout tunnel``; unset, the smaller of client and server (haproxy-facts.md, section 1). 0: none."""
-    timeouts = haproxy.timeouts_ns
-    if timeouts.get("tunnel"):
-        return timeouts["tunnel"]
-    return min((timeouts[name] for name in ("client", "server") if timeouts.get(name)), default=0)
+    """That of a profile's HAProxy; 0: none."""
+    return idle_timer(haproxy.timeouts_ns)
 
 
 def settle_parts(profile: Profile) -> list[Part]:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from wsload.profile.model import BackendMode, EndsWith, Match, Profile, Reconnect, Reply, Traffic, Via
 from wsload.profile.plateaus import LEAST_JUDGED_INTERVALS, judge_ns, needed_plateau_ns, settle_words
-from wsload.units import NS_PER_MS, NS_PER_S, format_duration
+from wsload.units import format_duration, haproxy_time
 
 STAMP_BYTES = 16
 """A stamp is two 64-bit times: intended and sent."""
@@ -190,7 +190,7 @@ def _plateaus_let_timers_fire(profile: Profile, _raw: Raw) -> Iterator[Breach]:
     least_ns = LEAST_JUDGED_INTERVALS * interval_ns
     if judged_ns < least_ns:
         problem = f"{format_duration(judged_ns)} is less than {LEAST_JUDGED_INTERVALS} intervals"
-        fix = f'write judge = "{_duration_up(least_ns)}", or a shorter load.interval'
+        fix = f'write judge = "{haproxy_time(least_ns)}", or a shorter load.interval'
         yield Breach("capacity.judge", f"{problem}, too few to tell whether a level is steady", fix)
     plateau_ns, needed_ns = profile.capacity.plateau_ns, needed_plateau_ns(profile)
     if plateau_ns is not None and plateau_ns < needed_ns:
@@ -198,13 +198,8 @@ def _plateaus_let_timers_fire(profile: Profile, _raw: Raw) -> Iterator[Breach]:
             "capacity.plateau",
             f"{format_duration(plateau_ns)} is too short: it takes {settle_words(profile)}, and "
             f"{format_duration(judged_ns)} to judge",
-            f'write plateau = "{_duration_up(needed_ns)}" or more, or "auto"',
+            f'write plateau = "{haproxy_time(needed_ns)}" or more, or "auto"',
         )
-
-
-def _duration_up(ns: int) -> str:
-    """As a profile may say it, and not less."""
-    return f"{-(-ns // NS_PER_MS)}ms" if ns % NS_PER_S else f"{ns // NS_PER_S}s"
 
 
 def _a_search_has_a_bound(profile: Profile, _raw: Raw) -> Iterator[Breach]:

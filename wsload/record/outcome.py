@@ -77,6 +77,10 @@ class Cause(StrEnum):
     UNKNOWN = "unknown"
 
 
+NOT_CUTS = frozenset({Cause.PLANNED, Cause.GENERATOR_LOST})
+"""Ends that nobody but the plan or wsload itself brought about."""
+
+
 class Limit(StrEnum):
     """What keeps a level of tunnels from being held within the SLO."""
 

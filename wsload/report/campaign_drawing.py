@@ -26,6 +26,8 @@ from wsload.report.drawing import cause_words
 from wsload.report.series import METRIC_WORDS, OVER_TIME_METRICS
 from wsload.report.style import (
     BLACK,
+    CUT_EDGE,
+    CUT_FILL,
     INK,
     LIMIT_DASH,
     MARK_ROW_IN,
@@ -45,7 +47,6 @@ from wsload.report.style import (
 )
 from wsload.report.value_axis import axis_label, set_value_axis
 
-_CUT_FILL, _CUT_EDGE = "#ebe5d6", "#8a8478"
 _SLOTS_LOOK = Look("#6a6a6a", (0.0, (1.2, 1.2)), "o", "")
 _ALL_LOOK = Look(BLACK, "-", "*", "")
 _MOST_VALUES = 9
@@ -235,8 +236,8 @@ def _shade(
     left = panels[0].get_xlim()[0]
     edge = _just_past(panels[0], along, region.up_to)
     for panel in panels:
-        panel.axvspan(left, edge, facecolor=_CUT_FILL, zorder=0)
-        panel.axvline(edge, color=_CUT_EDGE, linewidth=1.0, zorder=1)
+        panel.axvspan(left, edge, facecolor=CUT_FILL, zorder=0)
+        panel.axvline(edge, color=CUT_EDGE, linewidth=1.0, zorder=1)
     head = panels[0]
     row = MARK_ROW_IN / height_in(head)
     place = head.get_xaxis_transform()
@@ -254,7 +255,7 @@ def _shade(
         inside = len(text) * _CHAR_IN < share * width_in
         x = 0.008 if inside else float(share) + 0.008
         head.text(x, 1 + (number + 0.5) * row, text, transform=head.transAxes, va="center", fontsize=9.0)
-    return Patch(facecolor=_CUT_FILL, edgecolor=_CUT_EDGE, label="over 1% of some cohort is cut")
+    return Patch(facecolor=CUT_FILL, edgecolor=CUT_EDGE, label="over 1% of some cohort is cut")
 
 
 def _just_past(axes: Axes, along: Sequence[Point], x: float) -> float:

@@ -21,6 +21,8 @@ from wsload.report.campaign_curves import (
 )
 from wsload.report.capacity_wording import LIMIT_WORDS
 from wsload.report.style import (
+    CUT_EDGE,
+    CUT_FILL,
     GREEN,
     INK,
     LIMIT_DASH,
@@ -36,7 +38,6 @@ from wsload.report.style import (
 MARK_ROWS = 3
 """Above the axes, from below: how far measured and model differ, what bound, and the recommended value."""
 _DIFFERENCE_ROW, _LIMIT_ROW, _ADVICE_ROW = range(MARK_ROWS)
-_CUT_FILL, _CUT_EDGE = "#ebe5d6", "#8a8478"
 _BEYOND_FILL, _BEYOND_EDGE = "#f3f5f8", "#c8ced8"
 _STRIP_FILL = "#dfe6ee"
 _EDGE = 1.12
@@ -130,8 +131,8 @@ def _shade(panels: Sequence[Axes], cut_edge_s: float | None, curve: Curve | None
     left, right = panels[0].get_xlim()
     for panel in panels:
         if cut_edge_s is not None:
-            panel.axvspan(left, cut_edge_s, facecolor=_CUT_FILL, zorder=0)
-            panel.axvline(cut_edge_s, color=_CUT_EDGE, linewidth=1.0, zorder=1)
+            panel.axvspan(left, cut_edge_s, facecolor=CUT_FILL, zorder=0)
+            panel.axvline(cut_edge_s, color=CUT_EDGE, linewidth=1.0, zorder=1)
         if curve is not None:
             panel.axvspan(curve.measured_s * _EDGE, right, facecolor=_BEYOND_FILL, zorder=0)
     if curve is not None:
@@ -143,7 +144,7 @@ def _fills(cut_edge_s: float | None, curve: Curve | None) -> list[Patch]:
     """For the legend."""
     patches = []
     if cut_edge_s is not None:
-        patches.append(Patch(facecolor=_CUT_FILL, edgecolor=_CUT_EDGE, label="the SLO on cuts breaks"))
+        patches.append(Patch(facecolor=CUT_FILL, edgecolor=CUT_EDGE, label="the SLO on cuts breaks"))
     if curve is not None:
         words = "extrapolation: the model beyond what was measured, dashed"
         patches.append(Patch(facecolor=_BEYOND_FILL, edgecolor=_BEYOND_EDGE, label=words))

@@ -1,7 +1,7 @@
 """The knee of a search for capacity, as rows of words."""
 
-from wsload.record.layout import CapacityResult, Plateau, Summary
 from wsload.record.outcome import Limit
+from wsload.record.summary import CapacityResult, Plateau, Summary
 from wsload.report.wording import Row
 from wsload.units import format_count
 

@@ -11,12 +11,14 @@ from urllib.parse import quote
 
 import jinja2
 
+from wsload.analysis.capacity_file import read_capacity
 from wsload.analysis.control import control_arms
-from wsload.analysis.folder import RunFolder, read_capacity
+from wsload.analysis.folder import RunFolder
 from wsload.analysis.recommend import Recommendation
 from wsload.errors import RecordingError
-from wsload.record.layout import PLOTS, REPORT, Summary
+from wsload.record.layout import PLOTS, REPORT
 from wsload.record.outcome import Validity, Verdict
+from wsload.record.summary import Summary
 from wsload.report import recommendation_wording, wording
 from wsload.report.capacity_wording import capacity_rows
 from wsload.report.control_wording import control_sentences

@@ -5,7 +5,8 @@ from itertools import groupby
 from statistics import median
 from typing import NamedTuple
 
-from wsload.analysis.keepalive import KeepalivePoint, largest_interval_s
+from wsload.analysis.heartbeat import largest_interval_s
+from wsload.analysis.keepalive import KeepalivePoint
 from wsload.units import NS_PER_S, format_duration, format_share
 
 _MOST_LOST = 3

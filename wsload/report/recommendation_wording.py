@@ -6,7 +6,7 @@ from wsload.analysis.recommend import BUDGET, RESERVE, Expected, Point, Recommen
 from wsload.record.outcome import Limit
 from wsload.report.capacity_wording import LIMIT_WORDS
 from wsload.report.wording import Row
-from wsload.units import NS_PER_S, format_count, format_duration, format_share
+from wsload.units import NS_PER_S, format_count, format_duration, format_share, haproxy_time
 
 
 def paragraph(advice: Recommendation) -> str:
@@ -37,10 +37,10 @@ def config_lines(advice: Recommendation) -> list[str]:
     if advice.timer_s is None:
         return []
     lines = [
-        f"timeout tunnel {haproxy_time(advice.timer_s)}",
-        f"timeout client {haproxy_time(advice.client_s)}",
-        f"timeout server {haproxy_time(advice.client_s)}",
-        f"timeout client-fin {haproxy_time(advice.client_fin_s)}",
+        f"timeout tunnel {_written(advice.timer_s)}",
+        f"timeout client {_written(advice.client_s)}",
+        f"timeout server {_written(advice.client_s)}",
+        f"timeout client-fin {_written(advice.client_fin_s)}",
     ]
     if advice.maxconn:
         lines.append(f"maxconn {advice.maxconn}  # of the frontend; the global one must not be less")
@@ -52,10 +52,8 @@ def duration(seconds: float) -> str:
     return format_duration(float(f"{seconds:.3g}") * NS_PER_S)
 
 
-def haproxy_time(seconds: float) -> str:
-    """HAProxy takes one whole number with one unit."""
-    ms = round(seconds * 1000)
-    return f"{ms // 1000}s" if ms % 1000 == 0 else f"{ms}ms"
+def _written(seconds: float) -> str:
+    return haproxy_time(round(seconds * NS_PER_S))
 
 
 def _consequences(

@@ -4,6 +4,7 @@ import math
 
 from wsload.analysis.sizing.answer import Answer
 from wsload.analysis.sizing.constraints import BACKLOG, CONNTRACK, HOST_DESCRIPTORS, SOURCE_PORTS
+from wsload.plan.preflight import SOMAXCONN
 from wsload.profile.model import TIMEOUT_NAMES
 from wsload.units import haproxy_time
 
@@ -12,7 +13,6 @@ _WIDE_PORTS = (1024, 65_535)
 _USUAL_NR_OPEN = 1_048_576
 """fs.nr_open, the most that any LimitNOFILE can grant, unless it is raised."""
 _USUAL_CONNTRACK = 262_144
-_USUAL_SOMAXCONN = 4096
 
 
 def haproxy_cfg(answer: Answer) -> str:
@@ -69,7 +69,7 @@ def systemd_lines(answer: Answer) -> str:
 def backlog(answer: Answer) -> int:
     """For HAProxy's listeners and the kernel's limit on them: never below Linux's own default."""
     (row,) = (row for row in answer.constraints if row.name == BACKLOG)
-    return max(_up(row.needed / (1 - answer.question.reserve)), _USUAL_SOMAXCONN)
+    return max(_up(row.needed / (1 - answer.question.reserve)), SOMAXCONN)
 
 
 def _up(number: float) -> int:

@@ -19,6 +19,7 @@ from wsload.units import (
     NS_PER_S,
     format_count,
     format_duration,
+    format_many,
     format_share,
     format_size,
     haproxy_time,
@@ -68,7 +69,7 @@ def misfit(answer: Answer) -> str:
         never = ", ".join(answer.impossible)
         return f"does not fit on any number of such nodes: {never}; give a node more"
     return (
-        f"does not fit on {_plural(given or answer.nodes, 'node')}: {names}; "
+        f"does not fit on {format_many(given or answer.nodes, 'node')}: {names}; "
         f"type --nodes {answer.nodes_needed}, or give a node more"
     )
 
@@ -100,7 +101,7 @@ def _question(answer: Answer) -> Text:
 def _answer(answer: Answer) -> Iterator[RenderableType]:
     spare = answer.question.spare
     carrying = answer.nodes - spare
-    nodes = _plural(answer.nodes, "node")
+    nodes = format_many(answer.nodes, "node")
     if spare:
         nodes += f", of which {format_count(carrying)} must carry it and {format_count(spare)} may be out"
     yield Text(nodes)
@@ -114,7 +115,7 @@ def _answer(answer: Answer) -> Iterator[RenderableType]:
     yield Text(f"{format_count(answer.tunnels)} tunnels{each}{slots}; maxconn {format_count(answer.maxconn)}")
     if answer.fits:
         fewer = answer.nodes_needed is not None and answer.nodes_needed < answer.nodes
-        tail = f"; {_plural(answer.nodes_needed or 0, 'node')} would do" if fewer else ""
+        tail = f"; {format_many(answer.nodes_needed or 0, 'node')} would do" if fewer else ""
         yield Text(f"fits; {answer.binding} binds first{tail}", style="bold green")
         return
     yield Text(misfit(answer).replace("does not fit", "DOES NOT FIT", 1), style="bold red")
@@ -204,10 +205,6 @@ def _count(number: float) -> str:
 
 def _rate(per_s: float) -> str:
     return format_count(per_s) if per_s >= 10 else f"{per_s:.2g}"
-
-
-def _plural(number: int, word: str) -> str:
-    return f"{format_count(number)} {word}{'' if number == 1 else 's'}"
 
 
 def _finite(number: float | None) -> float | None:

@@ -33,6 +33,8 @@ _WIDTH_IN, _LEFT_IN, _RIGHT_IN, _LEGEND_IN = 10.0, 1.0, 0.45, 2.5
 _FOOT_IN, _XLABEL_IN, _LINE_IN = 0.36, 0.55, 0.19
 LIMIT_DASH: Dash = (0.0, (8.0, 2.0, 1.5, 2.0))
 """Of a limit such as maxconn."""
+CUT_FILL, CUT_EDGE = "#ebe5d6", "#8a8478"
+"""Where tunnels are cut: the ground, and its border."""
 MARK_ROW_IN = 0.19
 """Height of one row of marks above the axes."""
 _DPI = 130

@@ -9,11 +9,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from wsload.analysis.capacity_file import CONTROL_FACTS
 from wsload.analysis.compare import Comparison
-from wsload.analysis.folder import CONTROL_FACTS
 from wsload.analysis.recommend import Recommendation
-from wsload.record.layout import Summary
 from wsload.record.outcome import Validity, Verdict
+from wsload.record.summary import Summary
 from wsload.report import recommendation_wording, wording
 from wsload.report.capacity_wording import capacity_rows
 from wsload.report.wording import STATISTICS, Row
@@ -100,7 +100,7 @@ def final_text(summary: Summary, folder_path: Path, color: bool = False, width: 
 
 
 def campaign_table(rows: Sequence[Mapping[str, str]], color: bool = False, width: int = 100) -> str:
-    """A campaign's ``capacity.csv`` (rows of :func:`wsload.analysis.folder.read_capacity`) as a table."""
+    """The rows of a campaign's ``capacity.csv`` as a table."""
     if not rows:
         return "no cell has run\n"
     gap = 2 if width >= WIDE else 1

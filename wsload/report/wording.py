@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from wsload.analysis.campaign import ROLE_NAMES
 from wsload.analysis.ledger import STEADY_SHARE
 from wsload.analysis.slo import OVER_TUNNELS
 from wsload.analysis.summary import ALL, PERCENTILES
 from wsload.profile.model import HISTOGRAM_METRICS
-from wsload.record.layout import SloRow, Summary
 from wsload.record.outcome import Cause, Validity, Verdict
+from wsload.record.summary import SloRow, Summary
 from wsload.units import (
     NS_PER_MS,
     NS_PER_S,
@@ -26,7 +27,6 @@ OPENING_METRICS = ("connect", "upgrade", "handshake")
 END_METRICS = ("tunnel_age", "idle_at_disconnect")
 MANY_TUNNELS = 1000
 """From here on, memory per tunnel is more than noise."""
-ROLE_WORDS = {"haproxy": "HAProxy", "driver": "driver", "backend": "backend"}
 
 
 @dataclass(frozen=True)
@@ -266,7 +266,7 @@ def role_rows(summary: Summary) -> list[Row]:
         if base_bytes and summary.tunnels.peak >= MANY_TUNNELS:
             each_bytes = max(part["peak_rss_bytes"] - base_bytes, 0) / summary.tunnels.peak
             cells.append(("", f"{format_size(each_bytes)} per tunnel"))
-        rows.append(Row(ROLE_WORDS[role], (*cells, *_extra(role, part))))
+        rows.append(Row(ROLE_NAMES[role], (*cells, *_extra(role, part))))
     return rows
 
 

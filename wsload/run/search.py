@@ -14,7 +14,7 @@ from wsload.engine.base import Engine
 from wsload.plan.knee import KneeFinder
 from wsload.profile.model import Profile
 from wsload.profile.plateaus import judge_ns, recovery_ns, settled_ns
-from wsload.record.layout import Plateau
+from wsload.record.summary import Plateau
 from wsload.run.collector import ClosedInterval
 from wsload.run.journal import Journal
 from wsload.units import NS_PER_S

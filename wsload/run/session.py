@@ -23,8 +23,9 @@ from wsload.plan.preflight import checks, read_machine, require
 from wsload.plan.sharding import assignments, make_plan
 from wsload.profile.load import LoadedProfile
 from wsload.record import layout
-from wsload.record.layout import RunInfo, Summary
+from wsload.record.layout import RunInfo
 from wsload.record.outcome import Validity, Verdict
+from wsload.record.summary import Summary
 from wsload.run.collector import Collector, latency_log_header
 from wsload.run.environment import describe_environment
 from wsload.run.folder import FolderWriter

@@ -8,10 +8,10 @@ from pathlib import Path
 import msgspec
 
 from wsload.analysis.folder import RunFolder
-from wsload.analysis.sources import EVIDENCE, Given, Sources, read_sources
+from wsload.analysis.sources import Given, Sources, read_sources
 from wsload.analysis.verdicts import RunVerdicts, on_the_path
 from wsload.record import layout
-from wsload.record.layout import Attribution
+from wsload.record.summary import Attribution
 from wsload.run.folder import FolderWriter
 
 
@@ -57,7 +57,7 @@ def _write(folder: RunFolder, given: Given) -> Attribution:
         rows = map(msgspec.structs.asdict, verdicts.ledger())
         writer.replace_rows(layout.LEDGER, layout.LEDGER_COLUMNS, rows)
     attribution = verdicts.attribution()
-    writer.write_json(EVIDENCE, Sources(given=given, log=verdicts.log_fit()))
+    writer.write_json(layout.EVIDENCE, Sources(given=given, log=verdicts.log_fit()))
     writer.write_json(layout.ATTRIBUTION, attribution)
     return attribution
 

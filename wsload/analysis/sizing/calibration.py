@@ -9,10 +9,9 @@ import msgspec
 from wsload.analysis.folder import HaproxySample, RunFolder
 from wsload.analysis.sizing.question import RELEASES, Costs, Fleet
 from wsload.errors import FolderError
-from wsload.plan.distributions import mean_ns
 from wsload.profile.model import Profile, Traffic
-from wsload.record.layout import Summary
 from wsload.record.outcome import Validity
+from wsload.record.summary import Summary
 from wsload.units import NS_PER_MS, NS_PER_S, format_count
 
 LEAST_SLOTS = 1000
@@ -86,7 +85,7 @@ def fleet_of(profile: Profile, summary: Summary, timers_ms: Mapping[str, int]) -
     )
     seconds = float(summary.hold.get("seconds") or 0.0)
     sessions = [
-        cohort.share / weight * NS_PER_S / mean_ns(cohort.session)
+        cohort.share / weight * NS_PER_S / cohort.session.mean_ns
         for cohort in profile.cohorts
         if cohort.session
     ]

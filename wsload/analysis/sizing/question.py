@@ -5,7 +5,7 @@ from enum import StrEnum
 import msgspec
 
 from wsload.plan.model import PORTS_PER_PAIR
-from wsload.plan.preflight import SOCKET_BYTES
+from wsload.plan.preflight import SOCKET_BYTES, SOMAXCONN
 from wsload.profile.model import DEFAULT_TIMEOUTS_NS
 from wsload.units import NS_PER_S
 
@@ -113,7 +113,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     """Local ports for each source and backend address."""
     conntrack: int | None = None
     """nf_conntrack_max; None: not known, or not loaded."""
-    somaxconn: int = 4096
+    somaxconn: int = SOMAXCONN
     accept_per_s: float | None = None
     """Openings a second; None: what CPU allows."""
 

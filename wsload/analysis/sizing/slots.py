@@ -4,6 +4,7 @@ import math
 from typing import NamedTuple
 
 from wsload.analysis.sizing.question import Fleet, PingFrom
+from wsload.profile.plateaus import idle_timer
 from wsload.units import NS_PER_S, format_duration
 
 TCP_GIVES_UP_NS = 925 * NS_PER_S
@@ -36,9 +37,7 @@ class Slots(NamedTuple):
 
 def idle_timer_ns(fleet: Fleet) -> float:
     """After so long a silence HAProxy ends a tunnel; infinite without any timer."""
-    timers = fleet.timeouts_ns
-    either = [timers[name] for name in ("client", "server") if timers.get(name)]
-    return timers.get("tunnel") or min(either, default=math.inf)
+    return idle_timer(fleet.timeouts_ns) or math.inf
 
 
 def ghost_hold(fleet: Fleet, release: str) -> Hold:
