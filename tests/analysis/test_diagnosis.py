@@ -47,6 +47,18 @@ def test_the_matrix_counts_every_end_once_and_keeps_apart_what_differs(tmp_path:
     )
 
 
+@pytest.mark.parametrize("plan", PlanAct)
+def test_every_act_of_the_plan_has_words(plan: PlanAct, tmp_path: Path) -> None:
+    (cell,) = diagnose(ended_folder(tmp_path, [Ended(3, Cause.PLANNED, "----", Wire.RST, plan=plan)])).matrix
+    assert cell.client_saw.endswith("RST") or plan is PlanAct.RESET
+
+
+def test_what_the_plan_reset_itself_is_not_said_to_have_come(tmp_path: Path) -> None:
+    ours = Ended(3, Cause.CLIENT_RESET, "CD--", Wire.RST, plan=PlanAct.RESET)
+    (cell,) = diagnose(ended_folder(tmp_path, [ours])).matrix
+    assert cell.client_saw == "our reset"
+
+
 def test_one_cell_holds_each_confidence(tmp_path: Path) -> None:
     sure = Ended(8, Cause.BACKEND_RESET, "SD--")
     unsure = Ended(2, Cause.BACKEND_RESET, "SD--", confidence=Confidence.LIKELY)

@@ -37,7 +37,7 @@ def test_alarms_ring_once_when_due_in_the_order_they_were_made_and_may_add_more(
         first.remove(due_ns, "removed")
         async with asyncio.timeout(10):
             await done.wait()
-            while ("first", "late") not in rung:
+            while not {("first", "late"), ("first", "last")} <= set(rung):  # a late loop may swap them
                 await asyncio.sleep(0)
         return rung
 

@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from wsload.profile.plateaus import idle_timer
+from wsload.record.layout import BACKEND_IDLE_CLOSE
 from wsload.record.outcome import Cause, PlanAct
 from wsload.units import NS_PER_MS, format_count, format_duration
 
 _HOUR_MS = 3_600_000
 _LONGEST_MS = 2_147_483_647
 """What HAProxy takes at most, 24.8 d."""
-BACKEND_IDLE = "backend-idle-close"
 """The backend's own idle timer, as it stands beside HAProxy's."""
 _JITTER_S = 30
 _NEAR_MS, _NEAR_SHARE = 1000, 0.1
@@ -57,7 +57,7 @@ class Facts:
     @property
     def idle_ms(self) -> int:
         """The timer that cuts silent tunnels here: the shortest in force, else what was measured."""
-        known = [ms for ms in (idle_timer(self.timers_ms), self.timers_ms.get(BACKEND_IDLE, 0)) if ms]
+        known = [ms for ms in (idle_timer(self.timers_ms), self.timers_ms.get(BACKEND_IDLE_CLOSE, 0)) if ms]
         return min(known, default=self.silence_ms)
 
     @property
@@ -150,7 +150,7 @@ def _backend_close(facts: Facts) -> str:
 
 
 def _backend_idle(facts: Facts) -> str:
-    own_ms = facts.timers_ms.get(BACKEND_IDLE) or facts.silence_ms
+    own_ms = facts.timers_ms.get(BACKEND_IDLE_CLOSE) or facts.silence_ms
     length = f" of {_duration(own_ms)}" if own_ms else ""
     return (
         f"raise the backend's own idle timer{length}, or {_heartbeat(own_ms)}; keep it shorter than "

@@ -34,6 +34,7 @@ _PLAN_WORDS = {
     PlanAct.HALF_CLOSE: "our half-close",
     PlanAct.STALL: "our stall",
     PlanAct.VANISH: "",  # the wire's word says it all
+    PlanAct.RESET: "our reset",
 }
 
 
@@ -53,6 +54,8 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def client_saw(self) -> str:
         """What the plan had last done, and what came: ``our half-close, then FIN``."""
+        if self.plan is PlanAct.RESET:  # nothing came
+            return _PLAN_WORDS[self.plan]
         saw = _WIRE_WORDS[self.wire] + (f" {self.close_code}" if self.close_code is not None else "")
         did = _PLAN_WORDS[self.plan]
         return f"{did}, then {saw}" if did else saw

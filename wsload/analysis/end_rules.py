@@ -6,6 +6,7 @@ tests/e2e/test_causes.py (docs/causes.md has the table).
 
 from wsload.analysis.end_rule import ANY, Rule, one
 from wsload.record.backend_log import BackendWire
+from wsload.record.layout import BACKEND_IDLE_CLOSE
 from wsload.record.outcome import Cause, Confidence, PlanAct, Wire
 
 CERTAIN, LIKELY, GUESS = Confidence.CERTAIN, Confidence.LIKELY, Confidence.GUESS
@@ -87,7 +88,7 @@ BACKEND_FRAME_RULES = (
         cause=Cause.BACKEND_IDLE_TIMEOUT,
         confidence=LIKELY,
         wire=one(Wire.CLOSE),
-        idle_is="backend-idle-close",
+        idle_is=BACKEND_IDLE_CLOSE,
         note="HAProxy never sends a close frame",
         source="run: backend idle close",
     ),

@@ -97,13 +97,13 @@ def _draw(folder: "RunFolder", diagnosis: "Diagnosis") -> None:
 
 def _timer(text: str) -> tuple[str, int]:
     """``client=30s`` -> ``("client", 30000)``."""
-    from wsload.analysis.advice import BACKEND_IDLE
     from wsload.profile.model import TIMEOUT_NAMES
     from wsload.profile.values import haproxy_timeout
+    from wsload.record.layout import BACKEND_IDLE_CLOSE
     from wsload.units import NS_PER_MS, UnitError
 
     name, _, length = text.partition("=")
-    names = (*TIMEOUT_NAMES, BACKEND_IDLE)
+    names = (*TIMEOUT_NAMES, BACKEND_IDLE_CLOSE)
     if name not in names:
         known = ", ".join(names)
         raise ProfileError(

@@ -179,9 +179,9 @@ class ActionLine(msgspec.Struct):
     detail: dict[str, Any] = {}
 
 
-BACKEND_ENDS_AFTER = "backend-ends-after"
+BACKEND_IDLE_CLOSE, BACKEND_ENDS_AFTER = "backend-idle-close", "backend-ends-after"
 OWN_TIMERS = {
-    "backend-idle-close": "the backend's idle close",
+    BACKEND_IDLE_CLOSE: "the backend's idle close",
     BACKEND_ENDS_AFTER: "the backend's ends_after",
 }
 """The embedded backend's timers: their names beside HAProxy's, and what to call them."""

@@ -187,6 +187,6 @@ def _after_the_101(info: RunInfo) -> dict[str, int]:
     """The timers that can end a tunnel: ``tunnel`` takes the place of ``client`` and ``server``."""
     timers_ms = info.timers_ms
     replaced = ("tunnel",) if timers_ms.get("tunnel") else ("client", "server")
-    names = (*replaced, "client-fin", "server-fin", "backend-idle-close")
+    names = (*replaced, "client-fin", "server-fin", layout.BACKEND_IDLE_CLOSE)
     own_ms = {name: ms for name, ms in info.named_timers_ms().items() if name not in timers_ms}
     return {name: timers_ms[name] for name in names if timers_ms.get(name)} | own_ms

@@ -11,6 +11,7 @@ from typing import Any
 import psutil
 
 import wsload
+from wsload.record.layout import OWN_TIMERS
 
 _PACKAGES = ("uvloop", "websockets", "hdrhistogram", "msgspec", "numpy")
 _SYSCTLS = (
@@ -27,7 +28,7 @@ _SYSCTLS = (
 def describe_environment(haproxy_version: str, timers_ms: Mapping[str, int], via: str) -> dict[str, Any]:
     """Versions, kernel, limits, HAProxy's timers in force, and which parts of the run share this host.
 
-    ``timers_ms`` by HAProxy's own names; empty where there is no managed HAProxy.
+    ``timers_ms`` are the run's (``RunInfo.timers_ms``), of which the embedded backend's are left out.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     memory = psutil.virtual_memory()
@@ -37,7 +38,7 @@ def describe_environment(haproxy_version: str, timers_ms: Mapping[str, int], via
         "python": platform.python_version(),
         "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
         "haproxy": haproxy_version,
-        "haproxy_timers_ms": dict(timers_ms),
+        "haproxy_timers_ms": {name: ms for name, ms in timers_ms.items() if name not in OWN_TIMERS},
         "kernel": platform.release(),
         "machine": platform.machine(),
         "cores": len(os.sched_getaffinity(0)),

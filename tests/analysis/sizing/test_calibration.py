@@ -81,6 +81,15 @@ def test_a_suspect_run_is_taken_with_its_reason(tmp_path: Path) -> None:
     assert doubt == "run is suspect: 3 log lines lost"
 
 
+def test_timers_that_only_some_cohorts_had_are_left_out_with_a_word(tmp_path: Path) -> None:
+    own_ms = {"idle": {"tunnel": 30_000}}
+    found = calibrated(measured(tmp_path / "run", cohort_timers_ms=own_ms))
+    assert found.fleet.timeouts_ns["tunnel"] == 3600 * 10**9
+    assert found.doubts == [
+        "run: timeout tunnel was 30s for idle alone, which is left out; type --timeout tunnel=30s to take it"
+    ]
+
+
 @pytest.mark.parametrize(
     ("said", "choices", "reason"),
     [

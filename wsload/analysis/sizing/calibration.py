@@ -12,7 +12,7 @@ from wsload.errors import FolderError
 from wsload.profile.model import Profile, Traffic
 from wsload.record.outcome import Validity
 from wsload.record.summary import Summary
-from wsload.units import NS_PER_MS, NS_PER_S, format_count
+from wsload.units import NS_PER_MS, NS_PER_S, format_count, haproxy_time
 
 LEAST_SLOTS = 1000
 """With fewer, memory per tunnel is more noise than measurement (an allocator's arena is a megabyte)."""
@@ -66,6 +66,13 @@ def calibrate(folder: RunFolder, profile: Profile) -> Calibration:
     doubts = []
     if summary.verdict.validity == Validity.SUSPECT:
         doubts.append(f"{folder.path.name} is suspect: {'; '.join(summary.verdict.reasons)}")
+    for cohort, own_ms in folder.info.cohort_timers_ms.items():
+        timers = {name: haproxy_time(ms * NS_PER_MS) for name, ms in own_ms.items()}
+        doubts += [
+            f"{folder.path.name}: timeout {name} was {length} for {cohort} alone, which is left out; type "
+            f"--timeout {name}={length} to take it"
+            for name, length in timers.items()
+        ]
     return Calibration(costs, fleet_of(profile, summary, folder.info.timers_ms), doubts)
 
 
