@@ -43,7 +43,7 @@ vanish = "2%/s"
 from = 20
 to = 60
 resolution = 40
-plateau = "2s"
+judge = "1s"
 [slo]
 handshake_failed = ["rate<10%"]
 disconnect_unexpected = ["rate<50%"]
