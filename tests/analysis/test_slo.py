@@ -33,7 +33,9 @@ def data() -> Merged:
     return {
         "idle": {
             Phase.OPEN: part({"attempted": 100, "opened": 90, "handshake_failed": 10}, handshake=[1, 2, 3]),
-            Phase.DRAIN: part({"disconnect": 90, "disconnect_unexpected": 9}),
+            Phase.HOLD: part({"disconnect": 9, "disconnect_unexpected": 9}),
+            # Its clients were silent then because we were about to close them.
+            Phase.DRAIN: part({"disconnect": 81, "disconnect_unexpected": 5}),
         },
         "chatty": {
             Phase.OPEN: part(

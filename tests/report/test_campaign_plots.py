@@ -165,6 +165,8 @@ def test_points_ascend_and_gather_repeats() -> None:
 def test_keys_are_named_in_haproxys_words_with_units() -> None:
     assert axis_title(TUNNEL) == "timeout tunnel"
     assert axis_title("backend.idle_close") == "backend idle close"
+    assert axis_title("cohort.pinged.every") == "ping interval of pinged"
+    assert axis_title("cohort.chatty.ping_loss") == "ping loss of chatty"
     assert axis_label(TUNNEL, ["1s"], log=True) == "timeout tunnel (duration, log scale)"
     assert axis_label(MAXCONN, ["100"]) == "maxconn (connections)"
     assert axis_label("load.arrivals", ["even", "poisson"]) == "arrivals"

@@ -205,10 +205,16 @@ def is_timer(axis: str) -> bool:
 
 
 def axis_title(axis: str) -> str:
-    """A grid key in HAProxy's words: ``haproxy.timeouts.tunnel`` -> ``timeout tunnel``."""
+    """A grid key in HAProxy's words: ``haproxy.timeouts.tunnel`` -> ``timeout tunnel``.
+
+    A cohort's says whose it is: ``cohort.pinged.every`` -> ``ping interval of pinged``.
+    """
     section, _, name = axis.rpartition(".")
     if section == "haproxy.timeouts":
         return f"timeout {name}"
+    table, _, cohort = section.partition(".")
+    if table == "cohort" and cohort:
+        return f"{'ping interval' if name == 'every' else name.replace('_', ' ')} of {cohort}"
     return {"backend.idle_close": "backend idle close"}.get(axis, name.replace("_", " "))
 
 

@@ -1,8 +1,9 @@
 """Stated bounds against what was measured.
 
 What a metric is measured over: histograms over the hold (``connect``, ``upgrade`` and ``handshake`` over
-the whole run, since openings happen in the ramp); ``opened``, ``handshake_failed``, ``disconnect`` and
-``disconnect_unexpected`` over the whole run; the other counters over the hold; gauges at its end.
+the whole run, since openings happen in the ramp); ``opened``, ``handshake_failed`` and ``disconnect`` over
+the whole run; ``disconnect_unexpected`` until the drain, in which our own silence brings timers out; the
+other counters over the hold; gauges at its end.
 """
 
 import operator
@@ -17,10 +18,9 @@ from wsload.record.snapshot import MergedCohort
 from wsload.record.summary import SloRow
 from wsload.units import NS_PER_MS
 
-WHOLE_RUN_METRICS = frozenset(
-    {"connect", "upgrade", "handshake", "opened", "handshake_failed", "disconnect", "disconnect_unexpected"}
-)
-"""Measured over the whole run; all others over the hold alone."""
+WHOLE_RUN_METRICS = frozenset({"connect", "upgrade", "handshake", "opened", "handshake_failed", "disconnect"})
+"""Measured over the whole run; all others over the hold alone, but for the next."""
+UNTIL_THE_DRAIN = "disconnect_unexpected"
 
 OVER_TUNNELS = {
     "handshake_failed": "attempted",
@@ -58,6 +58,8 @@ class Counts:
 
 def phases_of(metric: str) -> tuple[Phase, ...]:
     """The phases that a metric is measured over."""
+    if metric == UNTIL_THE_DRAIN:
+        return Phase.OPEN, Phase.HOLD
     return tuple(Phase) if metric in WHOLE_RUN_METRICS else (Phase.HOLD,)
 
 
