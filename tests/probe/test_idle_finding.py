@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from tests.probe.made_path import age_limit, alive, idle_timer, never, search
@@ -24,6 +26,19 @@ def test_an_idle_timer_is_told_with_its_length_its_end_and_what_to_do() -> None:
     assert "bytes from the client alone (unsolicited pongs) count" in text(finding)
     assert 'looks like HAProxy with "timeout tunnel 30s"' in text(finding)
     assert finding.advised_ns == (30_000 - 1 - 50) * NS_PER_MS // 2
+
+
+def test_how_a_tunnel_ends_is_told_by_those_that_were_never_asked() -> None:
+    outcomes, _ = search(idle_timer(30 * NS_PER_S), BOUND_NS)
+    # On a busy machine our ping and the timer's FIN cross.
+    crossed = [
+        replace(outcome, fate=Fate.UNANSWERED, detail="a FIN")
+        for outcome in outcomes
+        if outcome.trial.kind is Kind.PINGED and outcome.fate is Fate.FIN
+    ]
+    silent = [outcome for outcome in outcomes if outcome.trial.kind is Kind.SILENT]
+    assert len(crossed) > len(silent)
+    assert conclude([*silent, *crossed], BOUND_NS).fate is Fate.FIN
 
 
 def test_a_path_without_a_timer_says_how_much_silence_it_bore() -> None:
