@@ -202,14 +202,14 @@ def test_a_server_that_pings_by_itself_hides_timers_and_the_finding_says_so() ->
 )
 def test_what_a_device_counts_and_how_it_cuts_is_found_out(cut: Cut, verdict: Verdict, fate: Fate) -> None:
     async def scenario() -> ProbeResult:
-        async with library(ping_interval=None) as port, device(port, cut, 0.4) as in_front:
-            return await probed(f"ws://127.0.0.1:{in_front}/", bound_s=1, timeout_ns=300 * NS_PER_MS)
+        async with library(ping_interval=None) as port, device(port, cut, 0.8) as in_front:
+            return await probed(f"ws://127.0.0.1:{in_front}/", bound_s=2, timeout_ns=800 * NS_PER_MS)
 
     finding = asyncio.run(scenario()).finding
     assert finding is not None
     assert (finding.verdict, finding.fate) == (verdict, fate)
     assert finding.timer_ns is not None
-    assert abs(finding.timer_ns - 400 * NS_PER_MS) <= finding.plus_minus_ns + 150 * NS_PER_MS
+    assert abs(finding.timer_ns - 800 * NS_PER_MS) <= finding.plus_minus_ns + 150 * NS_PER_MS
     if verdict is Verdict.TIMER:
         assert finding.upstream_counts is (cut is not Cut.SERVER_SILENCE)
 

@@ -19,6 +19,9 @@ class Cut(Enum):
     AGE = "sends FIN at an age"
 
 
+_FORGETS = (Cut.SILENCE_FORGOTTEN, Cut.SILENCE_THEN_RST)
+
+
 @dataclass
 class _Flow:
     """One connection through the device."""
@@ -61,6 +64,9 @@ class Device:
     ) -> None:
         with contextlib.suppress(ConnectionError):
             while data := await reader.read(65536):
+                # By the clock, as its own watch may come late on a busy machine and find it refreshed.
+                silent_s = asyncio.get_running_loop().time() - flow.last_s
+                flow.forgotten |= self._cut in _FORGETS and silent_s >= self._after_s
                 if flow.forgotten:
                     if self._cut is Cut.SILENCE_THEN_RST and not from_server:
                         _reset(flow.client)
@@ -80,7 +86,7 @@ class Device:
         loop = asyncio.get_running_loop()
         while (wait_s := since() + self._after_s - loop.time()) > 0:
             await asyncio.sleep(wait_s)
-        if self._cut in (Cut.SILENCE_FORGOTTEN, Cut.SILENCE_THEN_RST):
+        if self._cut in _FORGETS:
             flow.forgotten = True
             await asyncio.Event().wait()
 
