@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 # Debian's users have no sbin on their PATH, and HAProxy lives there.
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin
 
-.PHONY: run test lint bench clean haproxy
+.PHONY: run test lint bench bench-micro clean haproxy
 
 run: $(STAMP) haproxy  ## the main job: a timeout campaign through real HAProxy, about two minutes
 	$(BIN)/wsload campaign quickstart
@@ -23,6 +23,9 @@ lint: $(STAMP)
 
 bench: $(STAMP) haproxy  ## what the driver costs beside HAProxy, JSON on stdout
 	@$(BIN)/python benchmarks/driver_cost.py
+
+bench-micro: $(STAMP)  ## what frames, scheduler, recording and merging take; MICRO="-o before.json" keeps the result
+	@$(BIN)/python -m benchmarks.micro --quiet $(MICRO)
 
 haproxy:
 	@.ci/install-packages haproxy:haproxy
