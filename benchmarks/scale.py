@@ -109,7 +109,7 @@ def main() -> None:
     )
     parser.add_argument("tunnels", nargs="+", metavar="N", type=_typed(parse_count), help="such as 10k")
     parser.add_argument("--hold", type=_typed(parse_duration_ns), default="60s", help="default 60s")
-    parser.add_argument("--rate", type=_typed(parse_rate_per_s), default="4000/s", help="of opening; 4000/s")
+    parser.add_argument("--rate", type=_typed(parse_rate_per_s), default="3500/s", help="of opening; 3500/s")
     parser.add_argument("--out", type=Path, default=Path("results/scale"), help="default results/scale")
     options = parser.parse_args()
     rows: list[Row] = []

@@ -19,8 +19,9 @@ from wsload.units import NS_PER_S, format_count
 ECHOES_PER_S = 2000
 _CHATTY_SHARE = 0.1
 _LEAST_OPENED_PER_S = 100_000 / 30
-_RATE_COUNTS_FROM = 10_000
-"""Tunnels below which the ramp is too short for its rate to mean anything."""
+_RATE_COUNTS_FROM = 100_000
+"""Tunnels from which on the opening rate is held to a bar: of fewer the ramp is short, and one slow handshake
+tells more than the rate."""
 _CLOSED_PER_S = 4000
 
 PROFILE = """
@@ -53,7 +54,8 @@ rate = "{rate_per_s}/s"
 class Row(msgspec.Struct, kw_only=True):
     """One run. Where it was refused, only ``exit_code`` and ``limits`` say anything.
 
-    ``memory_bytes`` is what each owner took between time 0 (all processes up, no tunnel) and the hold's end;
+    ``memory_bytes`` is what each owner took between time 0 (all processes up, no tunnel) and the hold's end,
+    of the parent, which has made its plan by then, all that it holds;
     ``cpu_cores`` the share of a core over the hold; ``cpu_us_per_opening`` is of the time before it.
     """
 
@@ -71,7 +73,8 @@ class Row(msgspec.Struct, kw_only=True):
     memory_bytes: dict[Owner, int] = {}
     bytes_per_tunnel: dict[Owner, float] = {}
     available_drop_bytes: int = 0
-    """By how much MemAvailable fell meanwhile: holds the owners' sum against the whole host."""
+    """By how much MemAvailable fell meanwhile. Less than the owners' sum: it takes half of the reclaimable
+    slab, where the inodes of sockets are, for available."""
     cpu_cores: dict[Owner, float] = {}
     cpu_us_per_opening: dict[Owner, float] = {}
     echoes_per_s: float = 0.0
@@ -118,7 +121,8 @@ def row_of(info: RunInfo, summary: Summary, samples: Sequence[Sample], exit_code
     end = sample_at(samples, info.start_monotonic_ns + ramp_ns + hold_ns)
     opened = summary.tunnels.opened
     memory = {
-        owner: end.memory_bytes[owner] - before.memory_bytes.get(owner, 0) for owner in end.memory_bytes
+        owner: size - (0 if owner is Owner.PARENT else before.memory_bytes.get(owner, 0))
+        for owner, size in end.memory_bytes.items()
     }
     handshake = summary.metrics.get("handshake", {}).get("all", {})
     row = Row(

@@ -68,7 +68,7 @@ def test_chatty_tunnels_echo_2000_times_a_second_together_whatever_their_number(
         ({"opened": 99_000}, {"timeout": 1000}, ["opened 99,000 of 100,000 tunnels: timeout 1,000"]),
         ({"lost": 3}, {}, ["3 tunnels ended unasked"]),
         ({"opened_per_s": 3000.0}, {}, ["opened 3,000/s, below 3,333/s (100,000 in 30 s)"]),
-        ({"tunnels": 1000, "opened": 1000, "opened_per_s": 3000.0}, {}, []),
+        ({"tunnels": 10_000, "opened": 10_000, "opened_per_s": 3000.0}, {}, []),
         ({"echoes_per_s": 1900.0}, {}, ["1,900 echoes/s of 2,000/s"]),
         ({"validity": "invalid", "reasons": ["lag"]}, {}, ["not valid: lag"]),
     ],
@@ -94,7 +94,7 @@ def test_the_table_has_a_column_for_each_run_and_a_line_for_each_limit() -> None
     assert lines[-1] == "! 5,000,000 tunnels: wsload: the plan does not fit this machine"
 
 
-def test_a_row_holds_what_was_used_between_time_0_and_the_end_of_the_hold(tmp_path: Path) -> None:
+def test_a_row_holds_what_was_used_since_time_0_and_all_that_the_parent_holds(tmp_path: Path) -> None:
     folder = RunFolder(make_folder(tmp_path / "run"))
     info, summary = folder.info, summarise(folder, stored_profile(folder.path).profile)
     start_ns, ramp_ns, hold_ns = (
@@ -105,7 +105,8 @@ def test_a_row_holds_what_was_used_between_time_0_and_the_end_of_the_hold(tmp_pa
     opened = summary.tunnels.opened
 
     def sample(t_ns: int, cpu_s: float, size: int) -> Sample:
-        return Sample(t_ns, {Owner.DRIVER: cpu_s}, {Owner.DRIVER: size}, {Owner.DRIVER: 1}, 10**9 - size)
+        memory = {Owner.DRIVER: size, Owner.PARENT: 70_000_000}
+        return Sample(t_ns, {Owner.DRIVER: cpu_s}, memory, {Owner.DRIVER: 1}, 10**9 - size)
 
     samples = [
         sample(start_ns - 5 * NS_PER_S, 0.0, 1),
@@ -115,7 +116,8 @@ def test_a_row_holds_what_was_used_between_time_0_and_the_end_of_the_hold(tmp_pa
         sample(start_ns + ramp_ns + hold_ns + NS_PER_S, 99.0, 1),
     ]
     found = row_of(info, summary, samples, 0, "")
-    assert found.bytes_per_tunnel == {Owner.DRIVER: 2000}
+    assert found.memory_bytes == {Owner.DRIVER: 2000 * opened, Owner.PARENT: 70_000_000}
+    assert found.bytes_per_tunnel[Owner.DRIVER] == 2000
     assert found.available_drop_bytes == 2000 * opened
     assert found.cpu_us_per_opening[Owner.DRIVER] == pytest.approx(2e6 / opened)
     assert found.cpu_cores[Owner.DRIVER] == pytest.approx(0.5)
