@@ -56,7 +56,8 @@ class Row(msgspec.Struct, kw_only=True):
 
     ``memory_bytes`` is what each owner took between time 0 (all processes up, no tunnel) and the hold's end,
     of the parent, which has made its plan by then, all that it holds;
-    ``cpu_cores`` the share of a core over the hold; ``cpu_us_per_opening`` is of the time before it.
+    ``cpu_cores`` the share of a core over the hold; ``cpu_us_per_opening`` is of the time before it,
+    in which those already open talk.
     """
 
     tunnels: int
