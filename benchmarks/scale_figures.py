@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from benchmarks.driver_cost import opening_rate_per_s
-from benchmarks.scale_samples import Owner, Sample, sample_at
+from benchmarks.scale_samples import PERIOD_S, Owner, Sample, sample_at
 from wsload.plan.preflight import slots_of
 from wsload.plan.sharding import SPARE_DESCRIPTORS
 from wsload.record.layout import RunInfo
@@ -139,7 +139,7 @@ def row_of(info: RunInfo, summary: Summary, samples: Sequence[Sample], exit_code
         bytes_per_tunnel={owner: size / max(opened, 1) for owner, size in memory.items()},
         available_drop_bytes=before.available_bytes - end.available_bytes,
         cpu_cores={
-            owner: used_s / ((end.t_ns - begin.t_ns) / NS_PER_S)
+            owner: used_s / max((end.t_ns - begin.t_ns) / NS_PER_S, PERIOD_S)
             for owner, used_s in _used_s(begin, end).items()
         },
         cpu_us_per_opening={
