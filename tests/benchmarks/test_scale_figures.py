@@ -121,3 +121,12 @@ def test_a_row_holds_what_was_used_since_time_0_and_all_that_the_parent_holds(tm
     assert found.available_drop_bytes == 2000 * opened
     assert found.cpu_us_per_opening[Owner.DRIVER] == pytest.approx(2e6 / opened)
     assert found.cpu_cores[Owner.DRIVER] == pytest.approx(0.5)
+
+
+def test_a_hold_that_no_two_samples_fall_into_used_no_cpu(tmp_path: Path) -> None:
+    folder = RunFolder(make_folder(tmp_path / "run"))
+    summary = summarise(folder, stored_profile(folder.path).profile)
+    lone = Sample(
+        folder.info.start_monotonic_ns, {Owner.DRIVER: 1.0}, {Owner.DRIVER: 1}, {Owner.DRIVER: 1}, 0
+    )
+    assert row_of(folder.info, summary, [lone], 0, "").cpu_cores == {Owner.DRIVER: 0.0}
