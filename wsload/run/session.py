@@ -30,6 +30,7 @@ from wsload.run.collector import Collector, latency_log_header
 from wsload.run.environment import describe_environment
 from wsload.run.folder import FolderWriter
 from wsload.run.journal import Journal
+from wsload.run.kernel import KernelWatch
 from wsload.run.progress import ProgressKeeper, ProgressListener
 from wsload.run.search import Search
 from wsload.run.shared import SharedHaproxy
@@ -185,7 +186,11 @@ class _Session:
             keeper = ProgressKeeper(info, self._cell)
             search = Search(loaded.profile, engine, journal) if loaded.profile.capacity is not None else None
             bounds_ns = (load.ramp_ns, load.ramp_ns + load.hold_ns)
-            listeners = [keeper.interval] if search is None else [keeper.interval, search.interval]
+            kernel = KernelWatch(folder)
+            kernel.note(0.0)
+            listeners = [keeper.interval, kernel.interval]
+            if search is not None:
+                listeners.append(search.interval)
             collector = Collector(folder, shares, info.timers_of_ms, bounds_ns, listeners)
             engine.go(start_ns)
             self._underway = Underway(engine, system, collector, keeper, journal, load, plan.workers, search)
@@ -193,6 +198,7 @@ class _Session:
             self._is_closing = True
             engine.stop()
             collector.finish()
+            kernel.note(journal.elapsed_s)
             await system.sample(round(journal.elapsed_s, 6))
             await system.stop()
             if system.log_lines:
