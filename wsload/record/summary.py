@@ -189,6 +189,8 @@ class Summary(msgspec.Struct):
     """None where the profile does not search for it."""
     slot_ledger: SlotLedger | None = None
     """None where no HAProxy was sampled in the hold."""
+    cores: str = ""
+    """Who shared which cores, in words; empty in results of earlier versions."""
     kernel: KernelPart | None = None
     """None in results of earlier versions."""
     hold: dict[str, Any] = {}

@@ -26,6 +26,7 @@ from wsload.record import layout
 from wsload.record.layout import RunInfo
 from wsload.record.outcome import Validity, Verdict
 from wsload.record.summary import Summary
+from wsload.run.affinity import kept_to
 from wsload.run.collector import Collector, latency_log_header
 from wsload.run.environment import describe_environment
 from wsload.run.folder import FolderWriter
@@ -93,7 +94,7 @@ async def measure(
     folder = FolderWriter.create_default(title, now) if out is None else FolderWriter.create(out)
     session = _Session(loaded, plan, folder, on_progress, cell, clock or MonotonicClock(), shared, beside)
     try:
-        with signals.told_to(session.signalled):
+        with signals.told_to(session.signalled), kept_to(plan.placement.parent):
             await session.conduct()
     except HaproxyConfigError:  # its text names lines of the file in the folder
         raise
@@ -175,7 +176,7 @@ class _Session:
         async with contextlib.AsyncExitStack() as stack:
             system = await System.start(plan, folder, self._shared)
             stack.push_async_callback(system.stop)
-            engine = LocalEngine()
+            engine = LocalEngine(plan.placement.driver)
             stack.callback(engine.stop)
             shares = assignments(plan)
             target, load = loaded.profile.target, loaded.profile.load
@@ -250,7 +251,7 @@ class _Session:
             beside=list(self._beside),
         )
         self._folder.write_json(layout.PLAN, info)
-        environment = describe_environment(system.haproxy_version, system.timers_ms, profile.target.via)
+        environment = describe_environment(system.haproxy_version, system.timers_ms, plan)
         self._folder.write_json(layout.ENVIRONMENT, environment)
         self._folder.append_text(layout.LATENCY_LOG, latency_log_header(info.started_unix_s))
         self._folder.append_rows(layout.DISCONNECTS, layout.DISCONNECT_COLUMNS, [])
