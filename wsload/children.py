@@ -16,7 +16,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -37,9 +37,11 @@ def die_with_parent(parent_pid: int) -> None:
         os._exit(1)
 
 
-def _begin(parent_pid: int, limits: Mapping[int, int]) -> None:
+def _begin(parent_pid: int, limits: Mapping[int, int], cores: Collection[int]) -> None:
     """What a child does between fork and exec."""
     die_with_parent(parent_pid)
+    if cores:
+        os.sched_setaffinity(0, cores)
     for which, limit in limits.items():
         resource.setrlimit(which, (limit, limit))
 
@@ -130,8 +132,17 @@ class Process:
             self._stderr_fd = -1
 
 
+def in_turn(cores: Sequence[int], number: int) -> tuple[int, ...]:
+    """The core of the ``number``-th of several processes that are dealt out over ``cores``; () where any will
+    do."""
+    return (cores[number % len(cores)],) if cores else ()
+
+
 def start(
-    arguments: Sequence[str], pass_fds: Sequence[int] = (), limits: Mapping[int, int] | None = None
+    arguments: Sequence[str],
+    pass_fds: Sequence[int] = (),
+    limits: Mapping[int, int] | None = None,
+    cores: Collection[int] = (),
 ) -> Process:
     """Start a program as a child that ends with us.
 
@@ -139,10 +150,11 @@ def start(
         arguments: The program and its arguments.
         pass_fds: Descriptors of ours that it gets.
         limits: Resource (``resource.RLIMIT_…``) -> both its soft and its hard limit there.
+        cores: Those that it, with all its threads, is kept to; empty: ours.
 
     Raises:
         OSError: It cannot be executed.
-        subprocess.SubprocessError: A limit is above ours, and we may not raise it.
+        subprocess.SubprocessError: A limit is above ours, and we may not raise it; or there is no such core.
     """
     stderr_fd = os.memfd_create("stderr")
     try:
@@ -154,7 +166,7 @@ def start(
             pass_fds=pass_fds,
             start_new_session=True,
             # Runs between fork and exec; safe, as it is a few system calls of modules already loaded.
-            preexec_fn=functools.partial(_begin, os.getpid(), limits or {}),
+            preexec_fn=functools.partial(_begin, os.getpid(), limits or {}, cores),
         )
     except BaseException:
         os.close(stderr_fd)
@@ -169,13 +181,16 @@ class PythonChild(Generic[Incoming]):
         self.process, self.channel, self.name = process, channel, name
 
     @classmethod
-    async def spawn(cls, module: str, incoming_type: Any, name: str) -> "PythonChild[Incoming]":
-        """Run ``python -m module FD``; the child opens its end with :func:`parent_channel`."""
+    async def spawn(
+        cls, module: str, incoming_type: Any, name: str, cores: Collection[int] = ()
+    ) -> "PythonChild[Incoming]":
+        """Run ``python -m module FD`` on ``cores``; the child opens its end with :func:`parent_channel`."""
         ours, theirs = socket.socketpair()
         with contextlib.ExitStack() as undo:
             undo.callback(ours.close)
             with theirs:
-                process = start([sys.executable, "-m", module, str(theirs.fileno())], [theirs.fileno()])
+                fd = theirs.fileno()
+                process = start([sys.executable, "-m", module, str(fd)], [fd], cores=cores)
             undo.callback(process.close)
             channel: Channel[Incoming] = await Channel.open(ours, incoming_type)
             undo.pop_all()

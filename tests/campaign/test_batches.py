@@ -73,6 +73,8 @@ def test_repetitions_are_kept_apart(tmp_path: Path) -> None:
         ("[haproxy]\nport = 8080", "haproxy.port is fixed"),
         ("[haproxy]\nnofile = 500", "haproxy.nofile lets HAProxy work out its slots"),
         ('[haproxy]\nmemory = "64MiB"', "haproxy.memory bounds one process"),
+        ("pin = true", "load.pin and haproxy.cpus give each run's parts their cores"),
+        ('[haproxy]\ncpus = "1"', "load.pin and haproxy.cpus give each run's parts their cores"),
         ("[backend]\nport = 8080", "backend.port is fixed"),
         ('[backend]\nmode = "external"\nservers = ["10.0.0.1:80"]', 'backend.mode = "external"'),
         ('[[cohort]]\nname = "it"\ntraffic = "chatty"\nrate = "max"', 'CPU would mix: rate = "max"'),

@@ -90,3 +90,19 @@ def test_a_module_that_ends_instead_of_answering_is_told_with_its_last_words() -
     ):
         asyncio.run(scene())
     assert psutil.Process().children() == before
+
+
+def test_a_child_is_kept_to_its_cores_from_its_first_instruction() -> None:
+    core = max(os.sched_getaffinity(0))
+    code = "import os; print(os.sched_getaffinity(0))"
+    child = children.start([sys.executable, "-c", code], cores=(core,))
+    try:
+        assert asyncio.run(child.wait(5.0))
+        assert child.stderr_text() == f"{{{core}}}\n"
+    finally:
+        child.close()
+
+
+def test_processes_are_dealt_out_over_cores_in_turn() -> None:
+    assert [children.in_turn((3, 5), number) for number in range(3)] == [(3,), (5,), (3,)]
+    assert children.in_turn((), 4) == ()

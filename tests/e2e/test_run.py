@@ -33,6 +33,7 @@ LISTED = {
     layout.HAPROXY_LOG,
     layout.HAPROXY_STATS,
     layout.ACTIONS,
+    layout.KERNEL,
     layout.SUMMARY,
 }
 """What design.md lists, but for the views."""

@@ -12,8 +12,15 @@ LAPTOP = Machine(
     somaxconn=4096,
     memory_available_bytes=8 * 1024**3,
     conntrack_max=None,
+    core_ids=(0, 1),
 )
-SERVER = msgspec.structs.replace(LAPTOP, cores=16, nofile_hard=1_000_000, memory_available_bytes=64 * 1024**3)
+SERVER = msgspec.structs.replace(
+    LAPTOP,
+    cores=16,
+    core_ids=tuple(range(16)),
+    nofile_hard=1_000_000,
+    memory_available_bytes=64 * 1024**3,
+)
 
 
 def machine(**changes: object) -> Machine:

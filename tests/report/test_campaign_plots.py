@@ -18,7 +18,6 @@ from wsload.analysis.campaign import (
     axis_title,
     cut_region,
     cut_share,
-    host_words,
     points,
     read_campaign,
 )
@@ -170,19 +169,6 @@ def test_keys_are_named_in_haproxys_words_with_units() -> None:
     assert axis_label(TUNNEL, ["1s"], log=True) == "timeout tunnel (duration, log scale)"
     assert axis_label(MAXCONN, ["100"]) == "maxconn (connections)"
     assert axis_label("load.arrivals", ["even", "poisson"]) == "arrivals"
-
-
-@pytest.mark.parametrize(
-    ("environment", "words"),
-    [
-        ({"cores": 2}, "driver, HAProxy and backend share 2 cores"),
-        ({"cores": 4, "shares_host": ["driver", "backend"]}, "driver and backend share 4 cores"),
-        ({"cores": 1, "shares_host": ["driver"]}, "driver alone has 1 core"),
-        ({}, ""),
-    ],
-)
-def test_the_shared_cores_are_told_from_the_environment(environment: dict[str, object], words: str) -> None:
-    assert host_words(environment) == words
 
 
 def test_a_failed_repeat_outweighs_a_passed_one() -> None:

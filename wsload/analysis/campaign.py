@@ -11,13 +11,12 @@ from typing import Any
 
 from wsload.analysis.capacity_file import axes_of, grid_rows
 from wsload.analysis.folder import RunFolder
+from wsload.analysis.host import host_words
 from wsload.errors import FolderError
 from wsload.record import layout
 from wsload.record.outcome import NOT_CUTS
 from wsload.record.summary import CapacityResult
 from wsload.units import NS_PER_S, UnitError, parse_count, parse_duration_ns
-
-ROLE_NAMES = {"driver": "driver", "haproxy": "HAProxy", "backend": "backend"}
 
 CUT_SHARE = 0.01
 """A cohort counts as cut where more than this share of its tunnels was."""
@@ -165,16 +164,6 @@ def cell_results(campaign_folder: Path) -> list[CellResult]:
             )
         )
     return cells
-
-
-def host_words(environment: Mapping[str, Any]) -> str:
-    """From ``environment.json``: ``driver, HAProxy and backend share 2 cores``, or empty."""
-    cores = environment.get("cores")
-    if not cores:
-        return ""
-    *others, last = (ROLE_NAMES.get(role, role) for role in environment.get("shares_host", ROLE_NAMES))
-    who = f"{', '.join(others)} and {last} share" if others else f"{last} alone has"
-    return f"{who} {cores} cores" if cores > 1 else f"{who} 1 core"
 
 
 def axis_kind(values: Sequence[str]) -> AxisKind:

@@ -15,7 +15,14 @@ from wsload.errors import FolderError
 from wsload.profile.load import LoadedProfile, parse_profile
 from wsload.record import layout
 from wsload.record.histogram import Histogram
-from wsload.record.layout import SCHEMA_VERSION, ActionLine, CohortLine, IntervalLine, RunInfo
+from wsload.record.layout import (
+    SCHEMA_VERSION,
+    ActionLine,
+    CohortLine,
+    IntervalLine,
+    KernelLine,
+    RunInfo,
+)
 from wsload.record.outcome import Cause, Confidence, Phase, PlanAct, Wire
 from wsload.record.snapshot import MergedCohort
 from wsload.record.summary import Attribution, Summary
@@ -161,6 +168,10 @@ class RunFolder:
     def actions(self) -> list[ActionLine]:
         """``actions.jsonl``."""
         return list(self._json_lines(layout.ACTIONS, ActionLine))
+
+    def iter_kernel(self) -> Iterator[KernelLine]:
+        """``kernel.jsonl``, one line at a time; nothing in folders of earlier versions."""
+        return self._json_lines(layout.KERNEL, KernelLine)
 
     def iter_disconnects(self) -> Iterator[DisconnectRow]:
         """``disconnects.csv``, one row at a time."""

@@ -8,6 +8,8 @@ import msgspec
 from wsload.analysis.busyness import shared_haproxy_busy
 from wsload.analysis.expect import judge_expectations
 from wsload.analysis.folder import Merged, RunFolder, add_interval
+from wsload.analysis.host import host_words
+from wsload.analysis.kernel import summarise_kernel
 from wsload.analysis.knee import knee_rows, read_knee
 from wsload.analysis.ledger import summarise_ledger
 from wsload.analysis.slo import Counts, counter_of, histogram_of, judge, verdict_of
@@ -218,6 +220,10 @@ def summarise(folder: RunFolder, profile: Profile) -> Summary:
         slot_ledger=summarise_ledger(folder.iter_ledger()),
         handshake_causes=attribution.handshake_causes if attribution else {},
         evidence=attribution.completeness if attribution else None,
+        cores=host_words(folder.environment()),
+        kernel=summarise_kernel(
+            folder.iter_kernel(), info.ramp_s, hold_end_s, slack_s=BOUNDARY_SLACK * info.interval_s
+        ),
         hold={"seconds": round(totals.hold_s, 3), "counters": hold_counters},
     )
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from wsload.backend.messages import Ask, Failed, Listening, Report, Serve, Stop, ToParent
-from wsload.children import PythonChild
+from wsload.children import PythonChild, in_turn
 from wsload.errors import BackendError, ChildError, FolderError
 from wsload.profile import model as profile
 
@@ -47,6 +47,7 @@ class EmbeddedBackend:
         push_payload_bytes: int = 64,
         log_path: Path | None = None,
         seed: int = 1,
+        cores: Sequence[int] = (),
     ) -> "EmbeddedBackend":
         """Start ``settings.processes`` processes, ready when this returns.
 
@@ -60,6 +61,7 @@ class EmbeddedBackend:
             log_path: File to append :class:`~wsload.record.backend_log.BackendEnd` lines to. That it can no
                 longer be written is told by :attr:`Report.log_error` alone.
             seed: Of the shares in the settings.
+            cores: Processes are pinned to these, in turn; empty: they run where the kernel likes.
 
         Raises:
             FolderError: ``log_path`` cannot be written.
@@ -81,7 +83,9 @@ class EmbeddedBackend:
         children: list[Child] = []
         try:
             for index, plan in enumerate(plans):
-                child: Child = await PythonChild.spawn(_MODULE, ToParent, f"backend process {index}")
+                child: Child = await PythonChild.spawn(
+                    _MODULE, ToParent, f"backend process {index}", in_turn(cores, index)
+                )
                 children.append(child)
                 child.channel.send(plan)
             addresses = [address for child in children for address in await _listening(child)]

@@ -98,6 +98,10 @@ _OBSTACLES: tuple[tuple[str, Callable[[Profile], bool]], ...] = (
         lambda each: each.haproxy.memory_bytes is not None,
     ),
     (
+        "load.pin and haproxy.cpus give each run's parts their cores, which cells would share",
+        lambda each: each.load.pin or bool(each.haproxy.cpus),
+    ),
+    (
         'backend.mode = "external": the cells would share the backend, whose timers are not known',
         lambda each: each.backend.mode is BackendMode.EXTERNAL,
     ),

@@ -1,11 +1,10 @@
 """Workers as processes on this machine."""
 
 import asyncio
-import os
 import signal
 from collections.abc import Sequence
 
-from wsload.children import PythonChild
+from wsload.children import PythonChild, in_turn
 from wsload.driver.messages import Drain, Finished, FromWorker, Go, Offer, Prepare, Ready
 from wsload.engine.base import WorkerDone, WorkerEvent, WorkerLost
 from wsload.errors import ChildError
@@ -35,11 +34,12 @@ class LocalEngine:
         """See the protocol."""
         for assignment in assignments:
             child: PythonChild[FromWorker] = await PythonChild.spawn(
-                "wsload.driver", FromWorker, f"driver worker {assignment.worker}"
+                "wsload.driver",
+                FromWorker,
+                f"driver worker {assignment.worker}",
+                in_turn(self._cores, assignment.worker),
             )
             self._children.append(child)
-            if self._cores:
-                os.sched_setaffinity(child.process.pid, {self._cores[assignment.worker % len(self._cores)]})
             child.channel.send(Prepare(assignment, tuple(endpoints), headers, tuple(subprotocols)))
         for number, child in enumerate(self._children):
             message = await child.expect()

@@ -162,7 +162,9 @@ class HaproxyFleet:
     Made by :meth:`start`; :meth:`stop` has to follow.
     """
 
-    def __init__(self, haproxy: Haproxy, routes: Sequence[Route], folder: Path) -> None:
+    def __init__(
+        self, haproxy: Haproxy, routes: Sequence[Route], folder: Path, cores: Sequence[int] = ()
+    ) -> None:
         self.processes: list[HaproxyProcess] = []
         self.version = ""
         """HAProxy's, ``2.6.12``."""
@@ -170,7 +172,7 @@ class HaproxyFleet:
         self.cfg_text = ""
         """The first process's configuration."""
         self._binary = ""
-        self._haproxy, self._folder = haproxy, folder
+        self._haproxy, self._folder, self._cores = haproxy, folder, tuple(cores)
         self._dead_unasked: list[tuple[int, int, int]] | None = None
 
     @classmethod
@@ -182,12 +184,14 @@ class HaproxyFleet:
         path: str,
         log_address: str | None = None,
         takes_timeouts: bool = False,
+        cores: Sequence[int] = (),
     ) -> "HaproxyFleet":
         """Start ``haproxy.processes`` of them for one run and return when all their stats sockets answer.
 
         Each has a port of its own (``port``, ``port`` + 1, ...; or free ones) and, where there are several,
         its own source address toward servers on loopback (127.0.1.1, ...). Configurations are written to
-        ``folder``: ``haproxy.cfg``, then ``haproxy-2.cfg`` and so on. What is left is as in :class:`Route`.
+        ``folder``: ``haproxy.cfg``, then ``haproxy-2.cfg`` and so on. All processes are kept to ``cores``, if
+        any. What is left is as in :class:`Route`.
         Raises HaproxyError, or FolderError if the files cannot be written; nothing is left running then.
         """
         route = Route(
@@ -197,12 +201,14 @@ class HaproxyFleet:
             log_address=log_address,
             takes_timeouts=takes_timeouts,
         )
-        return await cls.start_routes(haproxy, [route], folder)
+        return await cls.start_routes(haproxy, [route], folder, cores)
 
     @classmethod
-    async def start_routes(cls, haproxy: Haproxy, routes: Sequence[Route], folder: Path) -> "HaproxyFleet":
+    async def start_routes(
+        cls, haproxy: Haproxy, routes: Sequence[Route], folder: Path, cores: Sequence[int] = ()
+    ) -> "HaproxyFleet":
         """As :meth:`start`, each process with a port for each route; what is no route's is ``haproxy``'s."""
-        fleet = cls(haproxy, routes, folder)
+        fleet = cls(haproxy, routes, folder, cores)
         fleet._binary = find_binary(haproxy.binary)
         fleet.version = version(fleet._binary)
         try:
@@ -287,7 +293,7 @@ class HaproxyFleet:
             check_config(self._binary, cfg_path)
         try:
             process = children.start(
-                [self._binary, "-db", "-f", str(cfg_path)], limits=_limits(self._haproxy)
+                [self._binary, "-db", "-f", str(cfg_path)], limits=_limits(self._haproxy), cores=self._cores
             )
         except (OSError, subprocess.SubprocessError) as error:
             why = getattr(error, "strerror", None) or error

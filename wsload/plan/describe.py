@@ -5,10 +5,12 @@ from collections.abc import Sequence
 
 from wsload.plan.busyness import rate_per_s
 from wsload.plan.model import Machine, Plan
+from wsload.plan.pinning import parts_here
 from wsload.plan.preflight import Check, memory_needed_bytes, sockets_per_tunnel
 from wsload.profile.distributions import written
 from wsload.profile.model import Arrivals, BackendMode, Capacity, Cohort, Reconnect, Traffic, Via
 from wsload.profile.plateaus import most_levels, plateau_words
+from wsload.record.placement import sharing_words
 from wsload.units import NS_PER_S, format_count, format_duration, format_many, format_share, format_size
 
 
@@ -21,6 +23,7 @@ def describe_plan(plan: Plan, machine: Machine, checks: Sequence[Check]) -> list
         _phases(plan),
         _traffic(plan),
         _processes(plan, machine),
+        *_cores(plan),
     ]
     needs = memory_needed_bytes(plan)
     shares = ", ".join(f"{who} {format_size(needed)}" for who, needed in needs.items() if needed)
@@ -151,11 +154,19 @@ def _traffic(plan: Plan) -> str:
 
 
 def _processes(plan: Plan, machine: Machine) -> str:
+    cores = len(plan.placement.driver) or machine.cores
     if len(plan.sources) > 1:
         sources = f"{format_count(len(plan.sources))} sources, {plan.sources[0]} to {plan.sources[-1]}"
     else:
         sources = f"source {plan.sources[0]}" if plan.sources else "sources chosen by the kernel"
     return (
-        f"driver: {format_many(plan.workers, 'worker')} on {format_many(machine.cores, 'core')}, "
+        f"driver: {format_many(plan.workers, 'worker')} on {format_many(cores, 'core')}, "
         f"{format_many(plan.targets, 'destination')}, {sources}"
     )
+
+
+def _cores(plan: Plan) -> list[str]:
+    pinned = plan.placement.pinned()
+    if not pinned:
+        return []
+    return [f"cores: {sharing_words(parts_here(plan.profile), pinned, plan.placement.host)}"]

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsload.profile.model import Cohort, Profile
+from wsload.record.placement import Placement
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +33,8 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     memory_available_bytes: int
     conntrack_max: int | None
     """None where conntrack is not loaded."""
+    core_ids: tuple[int, ...]
+    """The numbers of all cores that we may use, ascending. ``cores`` are fewer where runs share them."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +50,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """How many endpoints (HAProxy processes, backend listeners or urls) tunnels are spread over."""
     backend_listeners: int
     """Addresses the embedded backend listens on, so that HAProxy's ports toward it suffice."""
+    placement: Placement
+    """Which cores each part is kept to."""
 
     @property
     def first_level(self) -> int:

@@ -12,10 +12,12 @@ import msgspec
 
 from wsload.errors import PreflightError
 from wsload.plan.model import Machine, Plan
+from wsload.plan.pinning import cores_for_all_apart, parts_here
 from wsload.plan.sharding import SPARE_DESCRIPTORS, most_urls_of_one_destination, ports_of
 from wsload.profile.keys import MOST_HAPROXY_PROCESSES, MOST_PROCESSES
 from wsload.profile.load import default_maxconn
 from wsload.profile.model import BackendMode, Via
+from wsload.record.placement import listed, sharing_words
 from wsload.units import NS_PER_S, format_count, format_size
 
 HAPROXY_DESCRIPTORS = 60
@@ -77,6 +79,7 @@ def read_machine() -> Machine:
     conntrack = _numbers("/proc/sys/net/netfilter/nf_conntrack_max")
     return Machine(
         cores=len(os.sched_getaffinity(0)),
+        core_ids=tuple(sorted(os.sched_getaffinity(0))),
         nofile_hard=_UNLIMITED if hard == resource.RLIM_INFINITY else hard,
         file_max=(_numbers("/proc/sys/fs/file-max") or [_UNLIMITED])[0],
         port_range=(ports[0], ports[1]),
@@ -316,6 +319,20 @@ def _slots(plan: Plan, machine: Machine) -> Iterator[Check]:
         )
 
 
+def _own_cores(plan: Plan, machine: Machine) -> Iterator[Check]:
+    """Too few is a note: what shares a core is told, here and in the result."""
+    if plan.profile.load.pin:
+        parts = parts_here(plan.profile)
+        yield Check(
+            name=f"cores of their own for {listed(parts)} (load.pin)",
+            needed=cores_for_all_apart(plan.profile),
+            available=len(machine.core_ids),
+            unit="cores",
+            remedy=sharing_words(parts, plan.placement.pinned(), machine.core_ids),
+            fatal=False,
+        )
+
+
 CHECKS: tuple[Callable[[Plan, Machine], Iterator[Check]], ...] = (
     _driver_descriptors,
     _haproxy_descriptors,
@@ -327,6 +344,7 @@ CHECKS: tuple[Callable[[Plan, Machine], Iterator[Check]], ...] = (
     _slots,
     _backlog,
     _conntrack,
+    _own_cores,
 )
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from wsload.plan.arrivals import opening_times_ns
 from wsload.plan.model import PORTS_PER_PAIR, Assignment, Machine, Plan
+from wsload.plan.pinning import make_placement
 from wsload.profile.model import BackendMode, Profile, Via
 from wsload.profile.plateaus import ghost_hold_ns
 from wsload.profile.values import address_range
@@ -34,7 +35,7 @@ def make_plan(profile: Profile, machine: Machine) -> Plan:
     """Work out one run on one machine.
 
     Workers "auto": as many as descriptors ask for; else one, and one more for each full 2,000 tunnels up
-    to the number of cores. Never more than tunnels.
+    to the number of cores (with ``load.pin``: of the driver's own). Never more than tunnels.
 
     Sources "auto": the kernel chooses while one destination gets no more than about 25,000 tunnels (of the
     28,232 ports that Linux has by default). Beyond that a pool from 127.0.0.2 on, large enough for 28,000
@@ -55,13 +56,18 @@ def make_plan(profile: Profile, machine: Machine) -> Plan:
         Via.DIRECT: listeners,
         Via.URL: len(profile.target.urls),
     }[profile.target.via]
+    workers = _workers(profile, machine)
+    placement = make_placement(profile, workers, machine.core_ids)
+    if profile.load.pin and profile.load.workers is None:
+        workers = max(_least_workers(profile, machine), min(workers, len(placement.driver)))
     return Plan(
         profile=profile,
-        workers=_workers(profile, machine),
+        workers=workers,
         cohort_tunnels=split_by_share(tunnels, [cohort.share for cohort in profile.cohorts]),
         sources=_sources(profile, ports, _ceil(tunnels, targets) * most_urls_of_one_destination(profile)),
         targets=targets,
         backend_listeners=listeners,
+        placement=placement,
     )
 
 
@@ -175,9 +181,13 @@ def _workers(profile: Profile, machine: Machine) -> int:
     tunnels = profile.load.tunnels
     if profile.load.workers is not None:
         return min(profile.load.workers, tunnels)
-    needed = _ceil(tunnels, max(machine.nofile_hard - SPARE_DESCRIPTORS, 1))
     useful = tunnels // TUNNELS_PER_WORKER + 1
-    return min(max(needed, min(machine.cores, useful)), tunnels)
+    return min(max(_least_workers(profile, machine), min(machine.cores, useful)), tunnels)
+
+
+def _least_workers(profile: Profile, machine: Machine) -> int:
+    """As many as descriptors ask for."""
+    return _ceil(profile.load.tunnels, max(machine.nofile_hard - SPARE_DESCRIPTORS, 1))
 
 
 def _sources(profile: Profile, ports: int, per_destination: int) -> tuple[str, ...]:

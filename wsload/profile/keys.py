@@ -28,6 +28,7 @@ from wsload.profile.values import (
     choice,
     close_code,
     cohort_name,
+    core_numbers,
     count,
     duration,
     haproxy_timeout,
@@ -94,6 +95,7 @@ HAPROXY: Keys = {
     "source_ports": Key("source_ports", port_range),
     "nofile": Key("nofile", count(1000, least=100)),
     "memory": Key("memory_bytes", memory),
+    "cpus": Key("cpus", core_numbers),
 }
 TIMEOUTS: Keys = {name: Key(name, haproxy_timeout) for name in TIMEOUT_NAMES}
 BACKEND: Keys = {
@@ -126,6 +128,7 @@ LOAD: Keys = {
     "workers": Key("workers", or_word("auto", count(2, most=MOST_PROCESSES))),
     "interval": Key("interval_ns", duration("1s", least_ns=100 * NS_PER_MS)),
     "handshake_timeout": Key("handshake_timeout_ns", duration("10s", least_ns=1)),
+    "pin": Key("pin", truth),
     "seed": Key("seed", count(1, least=0, most=_MOST_SEED)),
     "lag_limit": Key("lag_limit_ns", duration("50ms", least_ns=1)),
 }

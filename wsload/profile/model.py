@@ -180,6 +180,8 @@ class Haproxy(Struct, frozen=True, kw_only=True):
     it out from this limit, and ``maxconn`` is 0 here."""
     memory_bytes: int | None = None
     """What each process may allocate (RLIMIT_DATA); None: no limit."""
+    cpus: tuple[int, ...] = ()
+    """Numbers of the cores that its processes are kept to; empty: any, or what :attr:`Load.pin` gives."""
     timeouts_ns: dict[str, int] = {}
     """HAProxy's name -> ns, in the order of :data:`TIMEOUT_NAMES`. Defaults are filled in, and a
     timeout that the profile sets to ``"none"`` is absent."""
@@ -227,6 +229,8 @@ class Load(Struct, frozen=True, kw_only=True):
     interval_ns: int = NS_PER_S
     handshake_timeout_ns: int = 10 * NS_PER_S
     seed: int = 1
+    pin: bool = False
+    """Give driver, HAProxy and backend cores of their own."""
     lag_limit_ns: int = 50_000_000
     """Generator lag p99 in the hold above which the result is not valid."""
 

@@ -50,6 +50,7 @@ _CLOSE_CODES = frozenset((*range(1000, 1004), *range(1007, 1015), *range(3000, 5
 """RFC 6455, section 7.4, and IANA's registry of close codes; 1004 to 1006 and 1015 are never sent."""
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
+_CORE = re.compile(r"[0-9]{1,4}")
 _COHORT_NAME = re.compile(r"[A-Za-z0-9_-]+")
 _OWN_HEADERS = ("upgrade", "connection", "content-length", "transfer-encoding")
 
@@ -356,6 +357,24 @@ def port_range(raw: object) -> tuple[int, int]:
     if not 1024 <= int(first) <= int(last) <= MAX_PORT:
         raise UnitError(f"{shown(raw)} does not ascend between 1024 and {MAX_PORT}", fix)
     return int(first), int(last)
+
+
+def core_numbers(raw: object) -> tuple[int, ...]:
+    """Ascending core numbers of ``"0,2-3"``, as taskset and cpu-map write them."""
+    fix = 'write "1", "2-3" or "0,2-3"'
+    written = str(raw) if isinstance(raw, int) and not isinstance(raw, bool) else raw
+    if not isinstance(written, str):
+        raise UnitError(f"{shown(raw)} is no list of cores", fix)
+    found: set[int] = set()
+    for item in written.replace(" ", "").split(","):
+        first, dash, last = item.partition("-")
+        last = last if dash else first
+        if not (_CORE.fullmatch(first) and _CORE.fullmatch(last)):
+            raise UnitError(f"{shown(raw)} is no list of cores", fix)
+        if int(first) > int(last):
+            raise UnitError(f"{shown(raw)} does not ascend", fix)
+        found.update(range(int(first), int(last) + 1))
+    return tuple(sorted(found))
 
 
 def ws_url(raw: str) -> str:

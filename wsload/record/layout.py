@@ -29,6 +29,8 @@ BACKEND_LOG = "backend-log.jsonl"
 HAPROXY_STATS = "haproxy-stats.csv"
 ACTIONS = "actions.jsonl"
 """An :class:`ActionLine` each; levels of a search for capacity among them."""
+KERNEL = "kernel.jsonl"
+"""A :class:`KernelLine` each: at the run's start, and whenever a counter has risen by an interval's end."""
 
 EVIDENCE = "evidence.json"
 """What ``wsload diagnose`` was told; made when the run is over, as all that follows."""
@@ -177,6 +179,14 @@ class ActionLine(msgspec.Struct):
     t_s: float
     action: str
     detail: dict[str, Any] = {}
+
+
+class KernelLine(msgspec.Struct):
+    """One line of ``kernel.jsonl``: the kernel's counters since boot (:mod:`wsload.record.kernel`), of the
+    whole network namespace; none where the system does not offer them."""
+
+    t_s: float
+    counters: dict[str, int]
 
 
 BACKEND_IDLE_CLOSE, BACKEND_ENDS_AFTER = "backend-idle-close", "backend-ends-after"

@@ -119,6 +119,18 @@ class SlotLedger(msgspec.Struct):
     """The largest difference, in slots."""
 
 
+class KernelPart(msgspec.Struct):
+    """``kernel`` of ``summary.json``: by how much the counters of :mod:`wsload.record.kernel` rose.
+
+    They count for everybody in the host's network namespace. Empty where the system does not offer them.
+    """
+
+    counters: dict[str, int]
+    """From the run's start to its end."""
+    hold: dict[str, int]
+    """In the hold, to the interval."""
+
+
 class Completeness(msgspec.Struct):
     """How whole the evidence is: what ended, what was logged of it, and what found its counterpart."""
 
@@ -177,5 +189,9 @@ class Summary(msgspec.Struct):
     """None where the profile does not search for it."""
     slot_ledger: SlotLedger | None = None
     """None where no HAProxy was sampled in the hold."""
+    cores: str = ""
+    """Who shared which cores, in words; empty in results of earlier versions."""
+    kernel: KernelPart | None = None
+    """None in results of earlier versions."""
     hold: dict[str, Any] = {}
     """The hold alone: ``seconds`` measured, and ``counters`` as above (``received`` there are its echoes)."""

@@ -11,11 +11,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from wsload.analysis.campaign import ROLE_NAMES, host_words
 from wsload.analysis.folder import RunFolder
+from wsload.analysis.host import host_words
 from wsload.record import layout
 from wsload.record.layout import ActionLine, RunInfo
 from wsload.record.outcome import Cause, Phase, Validity
+from wsload.record.placement import ROLE_NAMES
 from wsload.report.drawing import (
     Curve,
     LatencyBand,

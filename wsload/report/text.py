@@ -16,6 +16,7 @@ from wsload.record.outcome import Validity, Verdict
 from wsload.record.summary import Summary
 from wsload.report import recommendation_wording, wording
 from wsload.report.capacity_wording import capacity_rows
+from wsload.report.kernel_wording import kernel_rows
 from wsload.report.wording import STATISTICS, Row
 from wsload.units import format_share
 
@@ -76,7 +77,7 @@ def final_text(summary: Summary, folder_path: Path, color: bool = False, width: 
             *wording.cause_rows(summary),
             *wording.evidence_rows(summary),
         ],
-        "roles": wording.role_rows(summary),
+        "roles": [*wording.role_rows(summary), *kernel_rows(summary)],
     }
     name_width = max([NAME_WIDTH, *(len(row.name) + 2 for part in rows.values() for row in part)])
     parts: list[RenderableType] = [_title(summary), "", *_verdict(summary), *_validity(summary), ""]

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from wsload.analysis.campaign import ROLE_NAMES
 from wsload.analysis.ledger import STEADY_SHARE
 from wsload.analysis.slo import OVER_TUNNELS
 from wsload.analysis.summary import ALL, PERCENTILES
 from wsload.profile.model import HISTOGRAM_METRICS
 from wsload.record.outcome import Cause, Validity, Verdict
+from wsload.record.placement import ROLE_NAMES
 from wsload.record.summary import SloRow, Summary
 from wsload.units import (
     NS_PER_MS,
@@ -267,7 +267,7 @@ def role_rows(summary: Summary) -> list[Row]:
             each_bytes = max(part["peak_rss_bytes"] - base_bytes, 0) / summary.tunnels.peak
             cells.append(("", f"{format_size(each_bytes)} per tunnel"))
         rows.append(Row(ROLE_NAMES[role], (*cells, *_extra(role, part))))
-    return rows
+    return rows + ([Row("cores", (("", summary.cores),))] if summary.cores else [])
 
 
 def _extra(role: str, part: Mapping[str, Any]) -> list[tuple[str, str]]:

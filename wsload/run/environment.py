@@ -1,7 +1,6 @@
 """``environment.json``: where a result was made, so that two results can be told apart."""
 
 import importlib.metadata
-import os
 import platform
 import resource
 from collections.abc import Mapping
@@ -11,6 +10,8 @@ from typing import Any
 import psutil
 
 import wsload
+from wsload.plan.model import Plan
+from wsload.plan.pinning import parts_here
 from wsload.record.layout import OWN_TIMERS
 
 _PACKAGES = ("uvloop", "websockets", "hdrhistogram", "msgspec", "numpy")
@@ -25,14 +26,13 @@ _SYSCTLS = (
 )
 
 
-def describe_environment(haproxy_version: str, timers_ms: Mapping[str, int], via: str) -> dict[str, Any]:
+def describe_environment(haproxy_version: str, timers_ms: Mapping[str, int], plan: Plan) -> dict[str, Any]:
     """Versions, kernel, limits, HAProxy's timers in force, and which parts of the run share this host.
 
     ``timers_ms`` are the run's (``RunInfo.timers_ms``), of which the embedded backend's are left out.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     memory = psutil.virtual_memory()
-    shared = {"haproxy": ["driver", "haproxy", "backend"], "direct": ["driver", "backend"], "url": ["driver"]}
     return {
         "wsload": wsload.__version__,
         "python": platform.python_version(),
@@ -41,12 +41,14 @@ def describe_environment(haproxy_version: str, timers_ms: Mapping[str, int], via
         "haproxy_timers_ms": {name: ms for name, ms in timers_ms.items() if name not in OWN_TIMERS},
         "kernel": platform.release(),
         "machine": platform.machine(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": len(plan.placement.host),
+        "core_ids": plan.placement.host,
         "memory_bytes": memory.total,
         "memory_available_bytes": memory.available,
         "nofile": {"soft": soft, "hard": hard},
         "sysctl": {name: text for name in _SYSCTLS if (text := _sysctl(name)) is not None},
-        "shares_host": shared[via],
+        "shares_host": parts_here(plan.profile),
+        "pinned": plan.placement.pinned(),
     }
 
 

@@ -26,10 +26,12 @@ from wsload.record import layout
 from wsload.record.layout import RunInfo
 from wsload.record.outcome import Validity, Verdict
 from wsload.record.summary import Summary
+from wsload.run.affinity import kept_to
 from wsload.run.collector import Collector, latency_log_header
 from wsload.run.environment import describe_environment
 from wsload.run.folder import FolderWriter
 from wsload.run.journal import Journal
+from wsload.run.kernel import KernelWatch
 from wsload.run.progress import ProgressKeeper, ProgressListener
 from wsload.run.search import Search
 from wsload.run.shared import SharedHaproxy
@@ -92,7 +94,7 @@ async def measure(
     folder = FolderWriter.create_default(title, now) if out is None else FolderWriter.create(out)
     session = _Session(loaded, plan, folder, on_progress, cell, clock or MonotonicClock(), shared, beside)
     try:
-        with signals.told_to(session.signalled):
+        with signals.told_to(session.signalled), kept_to(plan.placement.parent):
             await session.conduct()
     except HaproxyConfigError:  # its text names lines of the file in the folder
         raise
@@ -174,7 +176,7 @@ class _Session:
         async with contextlib.AsyncExitStack() as stack:
             system = await System.start(plan, folder, self._shared)
             stack.push_async_callback(system.stop)
-            engine = LocalEngine()
+            engine = LocalEngine(plan.placement.driver)
             stack.callback(engine.stop)
             shares = assignments(plan)
             target, load = loaded.profile.target, loaded.profile.load
@@ -185,7 +187,11 @@ class _Session:
             keeper = ProgressKeeper(info, self._cell)
             search = Search(loaded.profile, engine, journal) if loaded.profile.capacity is not None else None
             bounds_ns = (load.ramp_ns, load.ramp_ns + load.hold_ns)
-            listeners = [keeper.interval] if search is None else [keeper.interval, search.interval]
+            kernel = KernelWatch(folder)
+            kernel.note(0.0)
+            listeners = [keeper.interval, kernel.interval]
+            if search is not None:
+                listeners.append(search.interval)
             collector = Collector(folder, shares, info.timers_of_ms, bounds_ns, listeners)
             engine.go(start_ns)
             self._underway = Underway(engine, system, collector, keeper, journal, load, plan.workers, search)
@@ -193,6 +199,7 @@ class _Session:
             self._is_closing = True
             engine.stop()
             collector.finish()
+            kernel.note(journal.elapsed_s)
             await system.sample(round(journal.elapsed_s, 6))
             await system.stop()
             if system.log_lines:
@@ -244,7 +251,7 @@ class _Session:
             beside=list(self._beside),
         )
         self._folder.write_json(layout.PLAN, info)
-        environment = describe_environment(system.haproxy_version, system.timers_ms, profile.target.via)
+        environment = describe_environment(system.haproxy_version, system.timers_ms, plan)
         self._folder.write_json(layout.ENVIRONMENT, environment)
         self._folder.append_text(layout.LATENCY_LOG, latency_log_header(info.started_unix_s))
         self._folder.append_rows(layout.DISCONNECTS, layout.DISCONNECT_COLUMNS, [])

@@ -170,6 +170,7 @@ class System:
                 push_payload_bytes=profile.backend.push_payload_bytes,
                 log_path=self._folder.path / layout.BACKEND_LOG,
                 seed=profile.load.seed,
+                cores=plan.placement.backend,
             )
             servers = self._backend.addresses
         if via is Via.DIRECT:
@@ -177,15 +178,15 @@ class System:
             return
         self._log = LogReceiver()
         self._log.start(self._folder.path / layout.HAPROXY_LOG)
-        await self._start_haproxy(servers, self._log.address)
+        await self._start_haproxy(servers, self._log.address, plan.placement.haproxy)
 
-    async def _start_haproxy(self, servers: Sequence[str], log_address: str) -> None:
+    async def _start_haproxy(self, servers: Sequence[str], log_address: str, cores: Sequence[int]) -> None:
         """One of our own, or our route in the shared one."""
         profile, path = self._profile, self._folder.path
         takes_timeouts = any(cohort.tunnel_timeout_ns is not None for cohort in profile.cohorts)
         if self._shared is None:
             self._fleet = await HaproxyFleet.start(
-                profile.haproxy, servers, path, profile.target.path, log_address, takes_timeouts
+                profile.haproxy, servers, path, profile.target.path, log_address, takes_timeouts, cores
             )
         else:
             route = Route(
