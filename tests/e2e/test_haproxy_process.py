@@ -191,6 +191,22 @@ def test_several_processes_have_ports_files_and_source_addresses_of_their_own(
     go(scenario)
 
 
+def test_every_process_and_thread_keeps_to_the_cores_it_is_given(binary: str, tmp_path: Path) -> None:
+    core = max(os.sched_getaffinity(0))
+
+    async def scenario() -> None:
+        haproxy = Haproxy(binary=binary, processes=2, threads=2, maxconn=50)
+        fleet = await HaproxyFleet.start(haproxy, ["127.0.0.1:9"], tmp_path, "/ws", cores=[core])
+        try:
+            threads = [thread.id for pid in fleet.pids for thread in psutil.Process(pid).threads()]
+            assert len(threads) >= 4
+            assert all(os.sched_getaffinity(thread) == {core} for thread in threads)
+        finally:
+            await fleet.stop()
+
+    go(scenario)
+
+
 def test_servers_beyond_loopback_are_not_given_a_loopback_source(binary: str, tmp_path: Path) -> None:
     async def scenario() -> None:
         fleet = await HaproxyFleet.start(settings(binary, processes=2), ["192.0.2.1:80"], tmp_path, "/ws")

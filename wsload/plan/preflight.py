@@ -116,7 +116,7 @@ def sockets_per_tunnel(plan: Plan) -> int:
 
 
 def _backend_is_here(plan: Plan) -> bool:
-    return plan.profile.target.via is not Via.URL and plan.profile.backend.mode is BackendMode.EMBEDDED
+    return "backend" in parts_here(plan.profile)
 
 
 def _ceil(number: int, divisor: int) -> int:

@@ -10,10 +10,10 @@ from wsload.run.collector import ClosedInterval
 from wsload.run.folder import FolderWriter
 
 _FILES = ("snmp", "netstat")
-PROC_NET = Path("/proc/net")
+_PROC_NET = Path("/proc/net")
 
 
-def read_counters(proc_net: Path = PROC_NET) -> dict[str, int]:
+def read_counters(proc_net: Path = _PROC_NET) -> dict[str, int]:
     """The counters now, of our network namespace; empty where this system does not offer them."""
     found: dict[str, int] = {}
     for name in _FILES:
@@ -25,7 +25,7 @@ def read_counters(proc_net: Path = PROC_NET) -> dict[str, int]:
 class KernelWatch:
     """Writes ``kernel.jsonl``: the counters at first, and again whenever one of them has risen."""
 
-    def __init__(self, folder: FolderWriter, proc_net: Path = PROC_NET) -> None:
+    def __init__(self, folder: FolderWriter, proc_net: Path = _PROC_NET) -> None:
         self._folder, self._proc_net = folder, proc_net
         self._last: dict[str, int] | None = None
 
