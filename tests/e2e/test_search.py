@@ -195,6 +195,7 @@ reconnect = "when-due"
 """
 SEATS = 90
 """Of each cohort."""
+MOST_LATE = 3
 
 
 def turnover(folder: Path) -> Ended:
@@ -216,8 +217,10 @@ def assert_rate(ended: Ended, cohort: str, act: PlanAct, per_s: float) -> None:
     went = [row for row in rows if row.plan is act and row.phase is not Phase.DRAIN]
     assert_within_three_sigma(len(went), per_s * sum(row.age_s or 0.0 for row in rows))
     counters = ended.summary.counters
-    assert counters["attempted"][cohort] == SEATS + len(went)
-    assert counters["opened"][cohort] == len(rows)
+    assert counters["attempted"][cohort] == counters["opened"][cohort] == len(rows)
+    # Who went before the drain was replaced. A busy worker may be late: who goes when the drain is due, but
+    # has not begun, is replaced too and yet filed under the drain.
+    assert 0 <= len(rows) - SEATS - len(went) <= MOST_LATE
     assert ended.summary.disconnects[cohort] == {Cause.PLANNED: len(rows)}
     assert "disconnect_unexpected" not in counters or cohort not in counters["disconnect_unexpected"]
 
