@@ -147,13 +147,13 @@ def test_the_tunnel_timeout_of_a_real_haproxy_is_found_and_named(tmp_path: Path)
 
 def test_without_a_tunnel_timeout_the_smaller_of_client_and_server_is_found(tmp_path: Path) -> None:
     async def scenario() -> ProbeResult:
-        timers = {"client": 400 * NS_PER_MS, "server": 2 * NS_PER_S, "tunnel": 0}
+        timers = {"client": 1500 * NS_PER_MS, "server": 4 * NS_PER_S, "tunnel": 0}
         async with backend() as address, haproxy([address], tmp_path, **timers) as port:
-            return await probed(f"ws://127.0.0.1:{port}/ws", bound_s=1)
+            return await probed(f"ws://127.0.0.1:{port}/ws", bound_s=3)
 
     finding = asyncio.run(scenario()).finding
     assert finding is not None
-    assert finding.timer_ns == pytest.approx(400 * NS_PER_MS, abs=100 * NS_PER_MS)
+    assert finding.timer_ns == pytest.approx(1500 * NS_PER_MS, abs=100 * NS_PER_MS)
     assert "timeout client and timeout server" in finding.looks_like[0].name
 
 
