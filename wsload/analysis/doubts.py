@@ -204,7 +204,7 @@ def _worker_cpu(context: Context, facts: IntervalFacts) -> Finding | None:
 
 
 def busy_words(busy: Mapping[int, float]) -> str:
-    """``workers 0 and 1 used 91 and 96 %``. Who is late is read late too: that may look like more than 100."""
+    """``workers 0 and 1 used 91 and 96 %``. Who is late is read late too: that may seem more than 100."""
     used = " and ".join(f"{min(share, 1) * 100:.0f}" for share in busy.values())
     return ("worker " if len(busy) == 1 else "workers ") + " and ".join(map(str, busy)) + f" used {used} %"
 
