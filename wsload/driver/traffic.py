@@ -9,12 +9,14 @@ from wsload.driver.recorder import CohortRecorder
 from wsload.plan.arrivals import LossySchedule, MessageSchedule, RenewalSchedule, Times
 from wsload.plan.phases import PhaseTimes
 from wsload.profile.model import Cohort, Match, Traffic
-from wsload.wire.frames import BINARY, PING, STAMP_BYTES, PlainMessage, StampedMessage
+from wsload.wire.frames import BINARY, FINAL, PING, STAMP_BYTES, PlainMessage, StampedMessage
 
 if TYPE_CHECKING:
     from wsload.driver.tunnel import Tunnel
 
 _pack_stamp = Struct("<QQ").pack
+_EXTENDED_LENGTH = 126
+"""Payloads from this size on have their length in further bytes (RFC 6455, section 5.2)."""
 
 
 class CohortTraffic:
@@ -27,6 +29,11 @@ class CohortTraffic:
     """Whether replies carry the stamp of their message."""
     closed_loop = False
     """Whether a reply calls for the next message."""
+    reply_bytes = 0
+    """Length of the frame that the reply to a small stamped message comes in: all that the fast lane files. 0
+    where the cohort has none."""
+    reply_head = b""
+    """Its first two bytes."""
     period_ns: int | None = None
     after_ns: int | None = None
     """When, after a tunnel's planned opening, :meth:`turn` is due; None where it never is."""
@@ -43,6 +50,9 @@ class CohortTraffic:
 
     def send(self, tunnel: "Tunnel", due_ns: int) -> None:
         """A message is due."""
+
+    def send_next(self, tunnel: "Tunnel", now_ns: int) -> None:
+        """A closed loop's reply is in, and with that its next message is due."""
 
     def schedule(self, opens_ns: Times, end_ns: int, seed: int) -> MessageSchedule | None:
         """When messages of tunnels that open at ``opens_ns`` are due; None where none ever is."""
@@ -76,17 +86,21 @@ class Chatty(CohortTraffic):
         super().__init__(spec, phases, mask)
         self.stamped = spec.match is Match.STAMP
         self.closed_loop = spec.rate_per_s is None
+        self._is_fifo = spec.match is Match.FIFO
         self.period_ns = None if spec.rate_per_s is None else round(1e9 / spec.rate_per_s)
         message = StampedMessage if spec.payload_bytes >= STAMP_BYTES else PlainMessage
         builder = message(BINARY, spec.payload_bytes, mask)
         self._build, self._frame_bytes = builder.build, builder.frame_bytes
+        if self.stamped and STAMP_BYTES <= spec.payload_bytes < _EXTENDED_LENGTH:
+            self.reply_head = bytes((FINAL | BINARY, spec.payload_bytes))
+            self.reply_bytes = len(self.reply_head) + spec.payload_bytes
         self._in_flight: dict[int, deque[tuple[int, int]]] = {}
         """For matching in order: tunnel index -> (intended, sent) of each unanswered message."""
 
     def opened(self, tunnel: "Tunnel", now_ns: int) -> None:
         """A closed loop starts at once."""
         if self.closed_loop:
-            self.send(tunnel, now_ns)
+            self.send_next(tunnel, now_ns)
 
     def send(self, tunnel: "Tunnel", due_ns: int) -> None:
         """Send the message that was due."""
@@ -100,8 +114,21 @@ class Chatty(CohortTraffic):
         recorder.due_ns.append(due_ns)
         recorder.sent_ns.append(now_ns)
         recorder.bytes_sent += self._frame_bytes
-        if self.spec.match is Match.FIFO:
+        if self._is_fifo:
             self._in_flight.setdefault(tunnel.index, deque()).append((due_ns, now_ns))
+
+    def send_next(self, tunnel: "Tunnel", now_ns: int) -> None:
+        """See the base. There is no schedule to be late for: one reading is both due and sent time."""
+        recorder = self.recorder
+        if tunnel.blocked:
+            recorder.count(now_ns, "unsent")
+            return
+        tunnel.transport.write(self._build(now_ns, now_ns))
+        tunnel.tx_ns = now_ns
+        recorder.due_ns.append(now_ns)
+        recorder.bytes_sent += self._frame_bytes
+        if self._is_fifo:
+            self._in_flight.setdefault(tunnel.index, deque()).append((now_ns, now_ns))
 
     def message(self, tunnel: "Tunnel", payload: bytes, now_ns: int) -> None:
         """A reply that the fast lane did not take: large, text, or matched in order."""
@@ -118,7 +145,7 @@ class Chatty(CohortTraffic):
                 recorder.count(now_ns, "unmatched")
             return
         if self.closed_loop and tunnel.is_open():
-            self.send(tunnel, now_ns)
+            self.send_next(tunnel, now_ns)
 
 
 class Quiet(Chatty):
