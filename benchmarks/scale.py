@@ -68,7 +68,11 @@ def watch(command: Sequence[str]) -> tuple[list[Sample], int, str]:
     """Run a command to its end: samples of it and its children, its exit code, and what it said."""
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         with Sampler(process.pid) as sampler:
-            _, errors = process.communicate()
+            try:
+                _, errors = process.communicate()
+            except KeyboardInterrupt:  # the command has it too, and drains; what it uses must outlive it
+                process.wait()
+                raise
         return sampler.samples, process.returncode, errors.strip()
 
 
@@ -113,11 +117,21 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("results/scale"), help="default results/scale")
     options = parser.parse_args()
     rows: list[Row] = []
+    interrupted = False
     for tunnels in sorted(options.tunnels):
         print(f"{format_count(tunnels)} tunnels ...", file=sys.stderr)
-        rows.append(measure(tunnels, options.hold, options.rate))
-        if rows[-1].exit_code == ExitCode.INVALID_CONFIG:  # more tunnels would be refused as well
+        try:
+            row = measure(tunnels, options.hold, options.rate)
+        except KeyboardInterrupt:  # the run had it too, and has ended in good order
+            interrupted = True
             break
+        if interrupted := row.exit_code == ExitCode.INTERRUPTED:
+            break
+        rows.append(row)
+        if row.exit_code == ExitCode.INVALID_CONFIG:  # more tunnels would be refused as well
+            break
+    if interrupted and not rows:
+        sys.exit(ExitCode.INTERRUPTED)
     setting = setting_of(options.hold)
     text, result = table(rows), json.dumps(report(rows, setting), indent=2)
     print(text, file=sys.stderr)
@@ -126,7 +140,7 @@ def main() -> None:
     (options.out / "scale.json").write_text(result + "\n", encoding="utf-8")
     (options.out / "scale.txt").write_text(text + "\n", encoding="utf-8")
     write_scale_plot(rows, setting, options.out)
-    sys.exit(1 if any(row.limits for row in rows) else 0)
+    sys.exit(ExitCode.INTERRUPTED if interrupted else int(any(row.limits for row in rows)))
 
 
 if __name__ == "__main__":
