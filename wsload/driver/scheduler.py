@@ -19,8 +19,6 @@ from wsload.units import NS_PER_MS, NS_PER_S
 
 WINDOW_NS = 50 * NS_PER_MS
 """How much of the future is laid out at a time."""
-COALESCE_NS = 400_000
-"""Wake-ups are at least this far apart: what falls due in between leaves together, at most this late."""
 MAX_ACTIONS_PER_WAKE = 256
 """After this many the loop gets a turn to read, however far behind the schedule is."""
 
@@ -156,12 +154,21 @@ class TimerFd:
 class Scheduler:
     """Runs an agenda against the clock on an event loop."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, on_window: Callable[[int], None]) -> None:
-        """``on_window`` is called with the time at least every :data:`WINDOW_NS`, for housekeeping."""
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, on_window: Callable[[int], None], slack_ns: int = 0
+    ) -> None:
+        """Takes the loop to run on.
+
+        Args:
+            loop: Its thread does all that is due.
+            on_window: Called with the time at least every :data:`WINDOW_NS`, for housekeeping.
+            slack_ns: Timed wake-ups are at least this far apart: what falls due in between leaves together,
+                at most this late.
+        """
         self.agenda = Agenda()
         self.behind_ns = 0
         """How late the latest action since :meth:`take_behind_ns` was."""
-        self._loop, self._on_window = loop, on_window
+        self._loop, self._on_window, self._slack_ns = loop, on_window, slack_ns
         self._timer = TimerFd()
         self._start_ns = 0
         self._due: list[int] = []
@@ -204,7 +211,7 @@ class Scheduler:
                 if due_ns > now_ns:
                     now_ns = monotonic_ns()
                     if due_ns > now_ns:
-                        self._timer.arm(max(due_ns, now_ns + COALESCE_NS))
+                        self._timer.arm(max(due_ns, now_ns + self._slack_ns))
                         return
                 if now_ns - due_ns > behind_ns:
                     behind_ns = self.behind_ns = now_ns - due_ns
