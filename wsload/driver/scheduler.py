@@ -9,6 +9,7 @@ import ctypes
 import heapq
 import os
 from collections.abc import Callable
+from functools import partial
 from time import monotonic_ns
 from typing import Protocol
 
@@ -117,15 +118,6 @@ class Agenda:
         return due_ns[order].tolist(), actions, index[order].tolist()
 
 
-class _Itimerspec(ctypes.Structure):
-    _fields_ = (
-        ("interval_s", ctypes.c_long),
-        ("interval_ns", ctypes.c_long),
-        ("value_s", ctypes.c_long),
-        ("value_ns", ctypes.c_long),
-    )
-
-
 class TimerFd:
     """A timerfd on the monotonic clock (timerfd_create(2)); Python has it only from 3.13."""
 
@@ -133,18 +125,19 @@ class TimerFd:
     _ABSOLUTE = 1
 
     def __init__(self) -> None:
-        self._libc = ctypes.CDLL(None, use_errno=True)
-        self._spec = _Itimerspec()
-        self._spec_ref = ctypes.byref(self._spec)
-        self.fd: int = self._libc.timerfd_create(self._CLOCK_MONOTONIC, os.O_NONBLOCK | os.O_CLOEXEC)
+        libc = ctypes.PyDLL(None, use_errno=True)  # keeps the GIL: the worker has no other thread
+        self.fd: int = libc.timerfd_create(self._CLOCK_MONOTONIC, os.O_NONBLOCK | os.O_CLOEXEC)
         if self.fd < 0:
             raise OSError(ctypes.get_errno(), "timerfd_create")
-        self._settime = self._libc.timerfd_settime
+        spec = (ctypes.c_int64 * 4)()
+        """struct itimerspec: seconds and nanoseconds of the interval, which stays 0, and of the value."""
+        self._spec = memoryview(spec).cast("B").cast("q")
+        self._settime = partial(libc.timerfd_settime, self.fd, self._ABSOLUTE, ctypes.byref(spec), None)
 
     def arm(self, at_ns: int) -> None:
         """Become readable at this time. Also clears a past expiry, so the descriptor needs no read."""
-        self._spec.value_s, self._spec.value_ns = divmod(at_ns, NS_PER_S)
-        self._settime(self.fd, self._ABSOLUTE, self._spec_ref, None)
+        self._spec[2], self._spec[3] = divmod(at_ns, NS_PER_S)
+        self._settime()
 
     def close(self) -> None:
         """Release the descriptor."""

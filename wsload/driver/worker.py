@@ -141,7 +141,7 @@ class Worker:
             elif comes_back:
                 self._fill(members[position], due_ns)
 
-        return send_due
+        return cohort.sender(tunnels, members, send_due)
 
     def _turn(self, index: int, due_ns: int) -> None:
         """A tunnel's moment; one that opened too late for it has missed it, and is counted."""
