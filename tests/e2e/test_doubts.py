@@ -36,7 +36,7 @@ reply = "sink"
 [[cohort]]
 name = "flood"
 traffic = "chatty"
-rate = "3000/s"
+rate = "2000/s"
 match = "none"
 """
 REPOSITORY = Path(__file__).parents[2]
@@ -86,7 +86,7 @@ def ask_too_much(folder: Path) -> Ended:
         profile=FLOOD,
         target__via="direct",
         load__tunnels="100",
-        load__hold="2s",
+        load__hold="1500ms",
         load__interval="500ms",
         load__lag_limit="100ms",
     )

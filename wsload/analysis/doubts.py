@@ -229,7 +229,8 @@ def lost_log_words(lines: int) -> str:
     """How many did not arrive, what that means, and the remedy."""
     return (
         f"{format_many(lines, 'line')} of HAProxy's log did not arrive, so disconnects lack its side of the "
-        "story; raise the receive buffer's bound: sysctl -w net.core.rmem_max=67108864"
+        "story; free cores for wsload to read it, or raise the bound of its receive buffer: "
+        "sysctl -w net.core.rmem_max=536870912"
     )
 
 

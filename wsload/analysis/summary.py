@@ -41,8 +41,7 @@ class IntervalTotals:
         """What was counted in intervals that are not valid; what was timed in them is nowhere."""
         self.left_out_s = 0.0
         """Of the hold."""
-        self.lag = Histogram()
-        """Of the whole hold, intervals left out among it: how the generator did."""
+        self.lag_left_out = Histogram()
         self.last_t_s = 0.0
         self.hold_s = 0.0
         self.peak_open = 0
@@ -53,6 +52,12 @@ class IntervalTotals:
         self.behind_ms = 0.0
         self.intervals = 0
 
+    def lag(self) -> Histogram:
+        """Of the whole hold, with what is left out: how the generator did."""
+        lag = histogram_of(self.merged, "lag")
+        lag.merge(self.lag_left_out)
+        return lag
+
     def add(self, line: IntervalLine, validity: Validity = Validity.VALID) -> None:
         """Take one interval."""
         is_valid = validity is not Validity.INVALID
@@ -61,7 +66,7 @@ class IntervalTotals:
             add_interval(self.left_out, line, timed=False)
             within_s = min(line.t_s, self._hold_end_s) - max(self.last_t_s, self._ramp_s)
             self.left_out_s += max(within_s, 0.0)
-        self.lag.merge(lag_of(line, Phase.HOLD))
+            self.lag_left_out.merge(lag_of(line, Phase.HOLD))
         if line.t_s <= self._hold_end_s + self._slack_s:
             self.intervals += 1
             self.hold_s = max(0.0, min(line.t_s, self._hold_end_s) - self._ramp_s)
@@ -191,7 +196,7 @@ def summarise(folder: RunFolder, profile: Profile) -> Summary:
             "workers": info.workers,
             **_process_figures(totals, "driver"),
             "base_rss_bytes": _detail(actions, "workers_ready", "rss_bytes"),
-            "lag_p99_ms": _rounded(_p99_ms(totals.lag)),
+            "lag_p99_ms": _rounded(_p99_ms(totals.lag())),
         },
         backend=_process_figures(totals, "backend"),
         via=info.via,

@@ -220,7 +220,8 @@ class Summary(msgspec.Struct):
     kernel: KernelPart | None = None
     """None in results of earlier versions."""
     hold: dict[str, Any] = {}
-    """The hold alone: ``seconds`` measured, and ``counters`` as above (``received`` there are its echoes)."""
+    """The hold alone: ``seconds`` measured, and ``counters`` as above (``received`` there are its echoes);
+    ``left_out_s`` of them lie in invalid intervals, where there are any."""
     doubts: list[DoubtfulSpan] = []
     """In the order of time; valid intervals are not listed. Empty in results of earlier versions."""
     intervals: IntervalsPart = msgspec.field(default_factory=IntervalsPart)
