@@ -103,3 +103,10 @@ def test_a_clock_that_was_set_once_is_enough() -> None:
     ((grade, words),) = grades(judged(SET, *[SOUND] * 30))
     assert grade is Validity.SUSPECT
     assert words.startswith("in 1 of 31 intervals of the hold the wall clock was set")
+
+
+def test_a_doubt_that_made_intervals_invalid_is_told_once() -> None:
+    nearly: dict[str, Any] = {"conntrack": 95, "conntrack_max": 100}
+    full = nearly | {"conntrack_drops": 7}
+    assert [grade for grade, _ in grades(judged(full, nearly, nearly, nearly))] == [Validity.SUSPECT]
+    assert [words[:31] for _, words in grades(judged(nearly, nearly))] == ["in 2 of 2 intervals of the hold"]

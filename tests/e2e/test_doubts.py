@@ -36,7 +36,7 @@ reply = "sink"
 [[cohort]]
 name = "flood"
 traffic = "chatty"
-rate = "2000/s"
+rate = "3000/s"
 match = "none"
 """
 REPOSITORY = Path(__file__).parents[2]
@@ -86,8 +86,8 @@ def ask_too_much(folder: Path) -> Ended:
         profile=FLOOD,
         target__via="direct",
         load__tunnels="100",
-        load__hold="1500ms",
-        load__interval="500ms",
+        load__hold="1s",
+        load__interval="250ms",
         load__lag_limit="100ms",
     )
     if os.geteuid() == 0:  # this machine has other things to do, and the worker is to get its core

@@ -141,7 +141,8 @@ def _often_suspect(hold: HoldDoubts, told: Collection[Doubt]) -> list[tuple[Vali
     findings = []
     for doubt, share in SUSPECT_INTERVALS.items():
         count, least = hold.suspect_for[doubt], 2 if share else 1
-        if count >= least and count > share * hold.intervals and doubt not in told:
+        is_told = doubt in told or doubt in hold.invalid_for
+        if count >= least and count > share * hold.intervals and not is_told:
             of_all = f"in {count} of {format_many(hold.intervals, 'interval')} of the hold"
             findings.append((Validity.SUSPECT, f"{of_all} {hold.worst[doubt].words}"))
     return findings

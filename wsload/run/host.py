@@ -17,14 +17,16 @@ _PROC, _SYS = Path("/proc"), Path("/sys")
 _CLOCKSOURCE = "devices/system/clocksource/clocksource0/current_clocksource"
 _TRIES = 5
 _AT_ONCE_NS = 50_000
+"""Readings that took no longer are of one moment."""
 
 
 class Clocks(NamedTuple):
-    """How far clocks are ahead of the monotonic one. Only a suspended host moves the first; only who sets
-    the wall clock the second, as corrections of its rate (NTP's) move the monotonic clock with it."""
+    """How clocks differ. Corrections of the clock's rate (NTP's) move all of them."""
 
     boot_ns: int
+    """By how much the boot clock is ahead of the monotonic one: only a suspended host moves it."""
     wall_ns: int
+    """By how much the wall clock is ahead of the boot clock: only who sets the wall clock moves it."""
 
 
 def read_clocks() -> Clocks:
@@ -35,8 +37,7 @@ def read_clocks() -> Clocks:
         boot_ns, wall_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME), time.time_ns()
         took_ns = time.monotonic_ns() - before_ns
         if best_ns == 0 or took_ns < best_ns:
-            best_ns, middle_ns = took_ns, before_ns + took_ns // 2
-            clocks = Clocks(boot_ns - middle_ns, wall_ns - middle_ns)
+            best_ns, clocks = took_ns, Clocks(boot_ns - before_ns, wall_ns - boot_ns)
         if took_ns < _AT_ONCE_NS:
             break
     return clocks
