@@ -61,6 +61,8 @@ class Choices:
     lag_ms: float = 0.2
     late_ms: Mapping[int, float] = field(default_factory=dict)
     """Interval number -> by how much lag, echoes and handshakes are later in it."""
+    replies_late_ms: Mapping[int, float] = field(default_factory=dict)
+    """The same, of echoes alone."""
     messages_per_s: float = 10.0
     """Per tunnel of the cohort ``chatty``."""
     failures: Mapping[str, int] = field(default_factory=dict)
@@ -163,7 +165,7 @@ def _histograms(made: Choices, cohort: str, opened: int, echoes: int, pings: int
         ("connect", made.handshake_ms * 0.2, opened),
         ("upgrade", made.handshake_ms * 0.6, opened),
         ("handshake", made.handshake_ms + late_ms, opened),
-        ("echo_corrected", made.latency_ms + late_ms, echoes),
+        ("echo_corrected", made.latency_ms + late_ms + made.replies_late_ms.get(seq, 0.0), echoes),
         ("echo_service", made.latency_ms * 0.9, echoes),
         ("ping_rtt", made.latency_ms * 0.5, pings),
         ("lag", made.lag_ms + late_ms, opened + echoes + pings),

@@ -48,6 +48,12 @@ INVALID, SUSPECT = Validity.INVALID, Validity.SUSPECT
             "was CPU time left",
         ),
         (
+            {"replies": 1000, "late_replies": 11},
+            INVALID,
+            Doubt.LAG,
+            "11 replies arrived to what was sent late in the interval before, so ",
+        ),
+        (
             {"lost_workers": ["driver worker 1 ended (SIGKILL) at 4.2 s"]},
             INVALID,
             Doubt.WORKER_LOST,
@@ -123,6 +129,7 @@ def test_each_doubt_has_its_grade_figure_and_remedy(
     [
         {"late": 10, "lag_p99_ms": 80.0},  # of 1,000: the p99 is within the limit
         {"sent": 4, "late": 1, "lag_p99_ms": 80.0},  # one message, and the p99 of four is the latest
+        {"replies": 1000, "late_replies": 10},
         {"conntrack": 899, "conntrack_drops": 3},  # a clash of two packets drops one too
         {"conntrack": 0, "conntrack_max": 0},  # not loaded
         {"suspended_s": 0.004, "wall_step_s": 0.05},

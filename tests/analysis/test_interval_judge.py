@@ -63,13 +63,15 @@ def test_more_than_a_tenth_make_it_invalid() -> None:
     assert grades(judged(*[LAG] * 3, *[SOUND] * 17))[0][0] is Validity.INVALID
 
 
-def test_one_is_a_hiccup_in_a_short_hold_too() -> None:
+def test_a_hiccup_does_not_fail_a_short_hold() -> None:
     assert grades(judged(LAG, SOUND, SOUND)) == [
         (
             Validity.SUSPECT,
             "1 of 3 intervals of the hold was invalid (lag), and latencies and rates leave it out",
         )
     ]
+    assert grades(judged(LAG, LAG, SOUND))[0][0] is Validity.SUSPECT
+    assert grades(judged(LAG, LAG, LAG, SOUND))[0][0] is Validity.INVALID
 
 
 def test_nothing_is_left_of_a_hold_of_one_invalid_interval() -> None:

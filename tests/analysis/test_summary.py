@@ -166,9 +166,17 @@ def test_handshakes_of_an_invalid_interval_of_the_ramp_are_left_out(tmp_path: Pa
 
 
 def test_too_many_invalid_intervals_make_it_invalid(tmp_path: Path) -> None:
-    summary = summary_of(tmp_path, late_ms={4: 300.0, 8: 300.0})
-    assert (summary.verdict.validity, summary.intervals.left_out) == ("invalid", 2)
-    assert [span.from_s for span in summary.doubts] == [4, 8]
+    summary = summary_of(tmp_path, late_ms={4: 300.0, 6: 300.0, 8: 300.0})
+    assert (summary.verdict.validity, summary.intervals.left_out) == ("invalid", 3)
+    assert [span.from_s for span in summary.doubts] == [4, 6, 8]
+
+
+def test_late_replies_in_the_interval_after_a_lag_are_left_out_too(tmp_path: Path) -> None:
+    summary = summary_of(tmp_path, late_ms={4: 300.0}, replies_late_ms={5: 300.0, 8: 300.0})
+    spans = [(span.from_s, span.to_s, span.doubts) for span in summary.doubts]
+    assert spans == [(4, 6, ["lag"])]  # at 8 s nothing had lagged: that is the system's slowness
+    assert summary.metrics["echo_corrected"]["chatty"]["count"] == 2400
+    assert summary.verdict.validity == "suspect"
 
 
 def test_slos_over_a_hold_without_a_valid_interval_have_no_value_and_say_so(tmp_path: Path) -> None:

@@ -54,6 +54,10 @@ class IntervalFacts:
     late: int = 0
     """Those of them that were later than the plan's limit allows."""
     lag_p99_ms: float = 0.0
+    replies: int = 0
+    """Replies and handshakes, where the interval before lagged."""
+    late_replies: int = 0
+    """Those of them that are beyond the limit because they were sent late."""
     behind_ms: float = 0.0
     cpu: CpuUse = field(default_factory=CpuUse)
     worker_cpu: Mapping[int, float] = field(default_factory=dict)
@@ -116,14 +120,29 @@ def _lost(_: Context, facts: IntervalFacts) -> Finding | None:
     return Finding(Validity.INVALID, Doubt.WORKER_LOST, size, words)
 
 
+def _too_many(late: int, whole: int) -> bool:
+    return late >= LATE_LEAST and late > LATE_SHARE * whole
+
+
 def _lag(context: Context, facts: IntervalFacts) -> Finding | None:
-    if facts.late < LATE_LEAST or facts.late <= LATE_SHARE * facts.sent:
+    if not _too_many(facts.late, facts.sent):
         return None
     words = (
         f"generator lag p99 was {_ms(facts.lag_p99_ms)}, over the limit of {_ms(context.lag_limit_ms)}, so "
         f"latencies are the generator's own; {make_room(context.around, facts.cpu)}"
     )
     return Finding(Validity.INVALID, Doubt.LAG, facts.lag_p99_ms, words)
+
+
+def _late_replies(_: Context, facts: IntervalFacts) -> Finding | None:
+    """A reply counts when it arrives, which may be in the interval after the one its message lagged in."""
+    if not _too_many(facts.late_replies, facts.replies):
+        return None
+    words = (
+        f"{format_count(facts.late_replies)} replies arrived to what was sent late in the interval before, "
+        "so latencies are the generator's own; see there"
+    )
+    return Finding(Validity.INVALID, Doubt.LAG, 0.0, words)
 
 
 def _no_port(_: Context, facts: IntervalFacts) -> Finding | None:
@@ -258,6 +277,7 @@ def _swap(_: Context, facts: IntervalFacts) -> Finding | None:
 CHECKS: tuple[Check, ...] = (
     _lost,
     _lag,
+    _late_replies,
     _no_port,
     _no_descriptor,
     _suspended,

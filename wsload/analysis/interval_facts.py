@@ -1,7 +1,7 @@
 """What each interval shows of generator and host, gathered from a folder's files as they are read along."""
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -20,6 +20,9 @@ CPU_SPAN_S = 0.9
 no lack."""
 BOUNDARY_SLACK = 0.02
 """Share of an interval by which an interval's end may lie past the hold's and still count to it."""
+
+CORRECTED = {"echo_corrected": ("echo_service",), "handshake": ("connect", "upgrade")}
+"""What counts from when it was due -> what of it counts from when it was sent."""
 
 T = TypeVar("T")
 
@@ -113,20 +116,22 @@ class FactsReader:
         """How busy the driver's cores were over the hold, as far as it was read."""
         return _share(self._hold_busy_s, self._hold_free_s, self._hold_stolen_s)
 
-    def facts(self, line: IntervalLine) -> IntervalFacts | None:
-        """Of the next interval; None where it lies in the drain."""
+    def facts(self, line: IntervalLine, after_lag: bool = False) -> IntervalFacts | None:
+        """Of the next interval; None where it lies in the drain. ``after_lag``: the one before it lagged."""
         from_s, self._from_s = self._from_s, line.t_s
         if from_s >= self._end_s:
             return None
         lag, limit_ms = lag_of(line), self.context.lag_limit_ms
-        values_ns, counts = lag.recorded()
+        replies, late_replies = _late_replies(line, limit_ms) if after_lag else (0, 0)
         workers, in_hold = self._worker_cpu(line), line.t_s > self._hold_from_s
         return IntervalFacts(
             from_s=round(from_s, 3),
             to_s=round(line.t_s, 3),
             in_hold=in_hold,
             sent=lag.total(),
-            late=int(counts[values_ns > limit_ms * NS_PER_MS].sum()),
+            late=_over(lag, limit_ms),
+            replies=replies,
+            late_replies=late_replies,
             lag_p99_ms=lag.percentile_ns(99) / NS_PER_MS,
             behind_ms=line.behind_ms,
             worker_cpu=workers,
@@ -196,14 +201,36 @@ def _share(busy_s: float, other_s: float, stolen_s: float) -> CpuUse:
     return CpuUse(cores=busy_s / whole_s, stolen=stolen_s / whole_s) if whole_s > 0 else CpuUse()
 
 
+def _over(histogram: Histogram, limit_ms: float) -> int:
+    values_ns, counts = histogram.recorded()
+    return int(counts[values_ns > limit_ms * NS_PER_MS].sum())
+
+
+def _late_replies(line: IntervalLine, limit_ms: float) -> tuple[int, int]:
+    """Replies and handshakes, and for how many of them the wait before they were sent is what makes them take
+    longer than the limit."""
+    replies = late = 0
+    for corrected, parts in CORRECTED.items():
+        whole = _histogram(line, corrected)
+        replies += whole.total()
+        late += max(
+            _over(whole, limit_ms) - sum(_over(_histogram(line, part), limit_ms) for part in parts), 0
+        )
+    return replies, late
+
+
 def lag_of(line: IntervalLine, *wanted: Phase) -> Histogram:
-    """How late messages were sent, of all cohorts and the ``wanted`` phases (none named: all)."""
-    lag = Histogram()
+    """How late messages and openings were, of all cohorts and the ``wanted`` phases (none named: all)."""
+    return _histogram(line, "lag", wanted)
+
+
+def _histogram(line: IntervalLine, metric: str, wanted: Collection[Phase] = ()) -> Histogram:
+    result = Histogram()
     for phases in line.cohorts.values():
         for phase, part in phases.items():
-            if "lag" in part.histograms and (not wanted or phase in wanted):
-                lag.merge(Histogram.decode(part.histograms["lag"]))
-    return lag
+            if metric in part.histograms and (not wanted or phase in wanted):
+                result.merge(Histogram.decode(part.histograms[metric]))
+    return result
 
 
 def _own_failures(line: IntervalLine, reason: str) -> int:

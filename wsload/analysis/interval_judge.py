@@ -10,8 +10,10 @@ from wsload.record.summary import DoubtfulSpan, IntervalsPart
 from wsload.units import format_many
 
 INVALID_INTERVALS = 0.1
-"""Share of the hold's intervals that may be invalid: what is left is still the hold that was planned. One
-alone is a hiccup, in the shortest hold too."""
+"""Share of the hold's intervals that may be invalid: what is left is still the hold that was planned."""
+HICCUP_INTERVALS = 2
+"""As many may be invalid in the shortest hold too: one in which something stood still, and one in which the
+late replies arrive."""
 SUSPECT_INTERVALS: Mapping[Doubt, float] = {
     Doubt.WORKER_CPU: 0.1,
     Doubt.BEHIND: 0.1,
@@ -49,6 +51,11 @@ class IntervalJudge:
         self.spans: list[DoubtfulSpan] = []
         self.counts = IntervalsPart()
         self.hold = HoldDoubts()
+
+    @property
+    def lagged(self) -> bool:
+        """Whether the latest interval did."""
+        return any(each.doubt is Doubt.LAG for each in self._last)
 
     def judge(self, facts: IntervalFacts) -> Validity:
         """One interval's verdict."""
@@ -110,7 +117,10 @@ def judge_hold(hold: HoldDoubts, told: Collection[Doubt], decides: bool) -> list
 def _left_out(hold: HoldDoubts, decides: bool) -> list[tuple[Validity, str]]:
     if not hold.invalid:
         return []
-    too_many = hold.invalid > max(INVALID_INTERVALS * hold.intervals, 1) or hold.invalid == hold.intervals
+    too_many = (
+        hold.invalid > max(INVALID_INTERVALS * hold.intervals, HICCUP_INTERVALS)
+        or hold.invalid == hold.intervals
+    )
     most = max(hold.invalid_for, key=lambda doubt: hold.invalid_for[doubt])
     were, them = _verb_and_pronoun(hold.invalid)
     return [

@@ -140,7 +140,7 @@ def summarise(folder: RunFolder, profile: Profile) -> Summary:
     reader = FactsReader(folder, surroundings(folder, profile), actions, hold_end_s)
     interval_judge = IntervalJudge(reader.context)
     for line in folder.intervals():
-        facts = reader.facts(line)
+        facts = reader.facts(line, after_lag=interval_judge.lagged)
         totals.add(line, Validity.VALID if facts is None else interval_judge.judge(facts))
     haproxy.read(folder)
     disconnects = _disconnects(folder)
