@@ -7,8 +7,9 @@ import msgspec
 import pytest
 
 from tests.made_folder import Ends, make_folder
+from wsload.analysis.cpu_meter import CpuMeter
 from wsload.analysis.folder import RunFolder
-from wsload.analysis.summary import CpuMeter, encode_summary, statistics, summarise
+from wsload.analysis.summary import encode_summary, statistics, summarise
 from wsload.profile.load import load_profile
 from wsload.profile.model import Profile
 from wsload.record import layout

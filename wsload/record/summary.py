@@ -179,7 +179,7 @@ class IntervalsPart(msgspec.Struct):
     """``intervals`` of ``summary.json``: how many there were of each grade."""
 
     judged: int = 0
-    """Intervals of the whole run."""
+    """Intervals of ramp and hold; the drain's are not judged."""
     suspect: int = 0
     invalid: int = 0
     left_out: int = 0
