@@ -75,7 +75,7 @@ def gather(folder: RunFolder) -> RunData:
     pending: dict[tuple[str, str], Histogram] = {}
     count = 0
     for count, line in enumerate(folder.intervals(), 1):
-        add_interval(data.sums, line)
+        add_interval(data.sums, line, timed=not data.doubts.leaves_out(line.t_s))
         _add_levels(data, line, list(info.cohorts))
         for cohort, phases in line.cohorts.items():
             for part in phases.values():
