@@ -15,7 +15,7 @@ from wsload.analysis.measured import TUNNEL_AXIS
 from wsload.analysis.recommend import Recommendation
 from wsload.record.outcome import Validity, Verdict
 from wsload.report.campaign_drawing import SLO_MARKS, worst_slo
-from wsload.report.doubt_wording import worst_grade
+from wsload.report.doubt_captions import worst_grade
 from wsload.report.marks import draw_square
 from wsload.report.style import GREEN, INK, QUIET_INK, VERMILLION, duration_text, figure_of
 from wsload.report.value_axis import axis_label

@@ -18,7 +18,7 @@ from wsload.analysis.diagnosis import Cell, Diagnosis
 from wsload.analysis.folder import RunFolder
 from wsload.record import layout
 from wsload.record.outcome import Cause, Confidence
-from wsload.report.doubt_wording import counted_words, doubts_of
+from wsload.report.doubt_captions import counted_words, doubts_of
 from wsload.report.plots import run_caption
 from wsload.report.style import (
     INK,

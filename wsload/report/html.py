@@ -22,7 +22,6 @@ from wsload.record.summary import Summary
 from wsload.report import recommendation_wording, wording
 from wsload.report.capacity_wording import capacity_rows
 from wsload.report.control_wording import control_sentences
-from wsload.report.doubt_wording import interval_words, span_rows
 from wsload.report.kernel_wording import kernel_rows
 from wsload.report.text import WORDS, axis_name, fact_heading, fact_text, table_columns
 from wsload.units import NS_PER_MS, format_duration
@@ -64,7 +63,6 @@ def write_html(folder: RunFolder, summary: Summary) -> Path:
     """
     info = folder.info
     timers = [(name, format_duration(value * NS_PER_MS)) for name, value in info.named_timers_ms().items()]
-    doubt_rows, more_doubts = span_rows(summary.doubts)
     page = _templates().get_template("run.html")
     return _write(
         folder.path,
@@ -78,10 +76,6 @@ def write_html(folder: RunFolder, summary: Summary) -> Path:
             validity=wording.validity_line(summary),
             validity_class=VALIDITY_CLASSES[Validity(summary.verdict.validity)],
             slo_rows=[(row, wording.slo_value(row)) for row in summary.verdict.slo_rows],
-            doubt_rows=doubt_rows,
-            more_doubts=more_doubts,
-            intervals=interval_words(summary.intervals),
-            validity_classes=VALIDITY_CLASSES,
             capacity_rows=capacity_rows(summary),
             tunnel_rows=[
                 *wording.tunnel_rows(summary),

@@ -13,7 +13,7 @@ from matplotlib.collections import PolyCollection
 from matplotlib.patches import Patch, Rectangle
 
 from wsload.record.outcome import Validity
-from wsload.report.doubt_wording import GRADES, Doubts, legend_words, worst_grade
+from wsload.report.doubt_captions import GRADES, Doubts, legend_words, worst_grade
 from wsload.report.style import INVALID_EDGE, INVALID_FILL, SUSPECT_EDGE, SUSPECT_FILL, legend_beside
 
 Stretch = tuple[float, float]

@@ -18,7 +18,7 @@ from wsload.record import layout
 from wsload.record.layout import ActionLine, RunInfo
 from wsload.record.outcome import Cause, Phase, Validity
 from wsload.record.placement import ROLE_NAMES
-from wsload.report.doubt_wording import counted_words, left_out_words
+from wsload.report.doubt_captions import counted_words, left_out_words
 from wsload.report.drawing import (
     Curve,
     LatencyBand,

@@ -11,7 +11,7 @@ from wsload.analysis.folder import Merged, RunFolder, add_interval
 from wsload.record.histogram import Histogram
 from wsload.record.layout import IntervalLine, RunInfo
 from wsload.record.outcome import Phase
-from wsload.report.doubt_wording import Doubts, doubts_of
+from wsload.report.doubt_captions import Doubts, doubts_of
 from wsload.units import NS_PER_MS
 
 Floats = NDArray[np.float64]

@@ -19,7 +19,7 @@ from wsload.analysis.folder import RunFolder
 from wsload.analysis.survival import SurvivalCurve, curves, left_open
 from wsload.record import layout
 from wsload.record.layout import RunInfo
-from wsload.report.doubt_wording import counted_words, doubts_of
+from wsload.report.doubt_captions import counted_words, doubts_of
 from wsload.report.drawing import Timer, group_timers
 from wsload.report.plots import run_caption
 from wsload.report.series import Floats

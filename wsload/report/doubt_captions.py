@@ -1,4 +1,4 @@
-"""Words for the intervals of a run that may not be believed: for legends, captions and the page. Pure."""
+"""What legends and captions of plots say of a run's intervals that may not be believed. Pure."""
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,7 +8,7 @@ from functools import cached_property
 from wsload.analysis.folder import RunFolder
 from wsload.record.outcome import Doubt, Validity
 from wsload.record.summary import DoubtfulSpan, IntervalsPart
-from wsload.units import NS_PER_S, format_duration, format_many
+from wsload.units import format_many
 
 DOUBT_WORDS: Mapping[str, str] = {
     Doubt.LAG: "generator lag",
@@ -27,8 +27,6 @@ GRADES: Mapping[Validity, str] = {Validity.INVALID: "left out", Validity.SUSPECT
 """What becomes of an interval's times, the gravest first."""
 _SPAN_DIGITS = 3
 """Ends of spans are told to the millisecond."""
-MOST_ROWS = 40
-"""Of the page's table: a long soak may have thousands of spans."""
 
 
 @dataclass(frozen=True)
@@ -102,34 +100,3 @@ def _words(doubts: Doubts, invalid: str) -> str:
             of_all = "" if parts else f" of the run's {format_many(count.judged, 'interval')}"
             parts.append(f"{some:,}{of_all} {words}: {doubt_names(doubts.of_grade(grade))}")
     return "; ".join(parts)
-
-
-@dataclass(frozen=True)
-class SpanRow:
-    """A row of the page's table."""
-
-    when: str
-    validity: Validity
-    reasons: Sequence[str]
-
-
-def span_rows(spans: Sequence[DoubtfulSpan]) -> tuple[list[SpanRow], str]:
-    """Up to :data:`MOST_ROWS` spans in the order of time, gravest and longest chosen; and how many more."""
-    ranked = sorted(spans, key=lambda span: (span.validity != Validity.INVALID, span.from_s - span.to_s))
-    chosen = sorted(ranked[:MOST_ROWS], key=lambda span: span.from_s)
-    rows = [SpanRow(_when(span), Validity(span.validity), span.reasons) for span in chosen]
-    hidden = len(spans) - len(rows)
-    return rows, f"{format_many(hidden, 'span')} more: see doubts in summary.json." if hidden else ""
-
-
-def _when(span: DoubtfulSpan) -> str:
-    """``1m10s to 1m12s``."""
-    return " to ".join(format_duration(round(s * NS_PER_S)) for s in (span.from_s, span.to_s))
-
-
-def interval_words(count: IntervalsPart) -> str:
-    """``24 intervals judged: 3 invalid, 1 suspect.``"""
-    return (
-        f"{format_many(count.judged, 'interval')} of ramp and hold judged: {count.invalid:,} invalid, "
-        f"{count.suspect:,} suspect."
-    )
