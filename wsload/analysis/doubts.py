@@ -15,6 +15,7 @@ from wsload.analysis.remedies import (
     cores_words,
     make_room,
 )
+from wsload.plan.preflight import CONNTRACK_SHARE
 from wsload.record.outcome import Doubt, Validity
 from wsload.units import (
     NS_PER_MS,
@@ -31,8 +32,6 @@ LATE_LEAST = 2
 """Of fewer than 100 messages the p99 is the latest; one that is late is the system's scheduler, no doubt."""
 BEHIND_LIMIT_MS = 250.0
 """How late an opening or message may be in an interval without a word; the plan's lag limit, if higher."""
-NEARLY_FULL = 0.9
-"""Share of conntrack's table: it grows in bursts, and drops packets once it is full."""
 CLOCK_JUMP_S = 0.05
 """What reading two clocks one after the other on a busy host does not explain."""
 SWAPPED_BYTES = 2**20
@@ -150,7 +149,7 @@ def descriptors_remedy(workers: int) -> str:
 
 def _conntrack(_: Context, facts: IntervalFacts) -> Finding | None:
     fill = facts.conntrack / facts.conntrack_max if facts.conntrack_max else 0.0
-    if fill < NEARLY_FULL:  # a few are dropped for other reasons
+    if fill < CONNTRACK_SHARE:  # a few are dropped for other reasons
         return None
     table = (
         f"conntrack's table held {format_count(facts.conntrack)} of {format_count(facts.conntrack_max)} "

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from wsload.analysis.doubts import Context, IntervalFacts
@@ -100,18 +101,17 @@ class FactsReader:
         self._lost = [(action.t_s, _lost_words(action)) for action in actions if action.action == LOST]
         self._host = Nearest((line.t_s, line) for line in folder.iter_host())
         self._dropped = Nearest(_dropped_logs(folder))
-        self._host_line: HostLine | None = None
         self._dropped_lines = 0
         self._cores, self._workers = _Meter(), dict[int, _Meter]()
+        self._host_line = self._read_host(0.0)
+        if self._host_line is not None:
+            self._cores.add(_cpu_of(self._host_line))
         self._from_s = 0.0
         self._hold_busy_s = self._hold_free_s = self._hold_stolen_s = 0.0
 
     def hold_cpu(self) -> CpuUse:
         """How busy the driver's cores were over the hold, as far as it was read."""
-        whole_s = self._hold_busy_s + self._hold_free_s
-        if whole_s <= 0:
-            return CpuUse()
-        return CpuUse(cores=self._hold_busy_s / whole_s, stolen=self._hold_stolen_s / whole_s)
+        return _share(self._hold_busy_s, self._hold_free_s, self._hold_stolen_s)
 
     def facts(self, line: IntervalLine) -> IntervalFacts | None:
         """Of the next interval; None where it lies in the drain."""
@@ -154,11 +154,10 @@ class FactsReader:
         lost_logs = 0
         if dropped is not None:
             lost_logs, self._dropped_lines = dropped[1] - self._dropped_lines, dropped[1]
-        before = self._host_line or _first(self._host)
-        reading = self._host.at(t_s)
-        if before is None or reading is None:
+        before, now = self._host_line, self._read_host(t_s)
+        if before is None or now is None:
             return {"lost_logs": lost_logs, "cpu": CpuUse(worker=worker)}
-        now = self._host_line = reading[1]
+        self._host_line = now
         if in_hold:
             self._hold_busy_s += now.busy_s - before.busy_s
             self._hold_free_s += now.idle_s - before.idle_s
@@ -175,23 +174,26 @@ class FactsReader:
             "swapped_bytes": now.swapped_bytes - before.swapped_bytes,
         }
 
+    def _read_host(self, t_s: float) -> HostLine | None:
+        reading = self._host.at(t_s)
+        return None if reading is None else reading[1]
+
     def _cpu_use(self, now: HostLine, worker: float | None) -> CpuUse:
-        pair = self._cores.add(_Cpu(now.t_s, now.busy_s, now.idle_s, now.stolen_s))
+        pair = self._cores.add(_cpu_of(now))
         if pair is None:
             return CpuUse(worker=worker)
         first, last = pair
-        busy_s, free_s = last.busy_s - first.busy_s, last.other_s - first.other_s
-        if busy_s + free_s <= 0:
-            return CpuUse(worker=worker)
-        whole_s = busy_s + free_s
-        return CpuUse(
-            cores=busy_s / whole_s, stolen=(last.stolen_s - first.stolen_s) / whole_s, worker=worker
-        )
+        use = _share(last.busy_s - first.busy_s, last.other_s - first.other_s, last.stolen_s - first.stolen_s)
+        return replace(use, worker=worker)
 
 
-def _first(readings: Nearest[HostLine]) -> HostLine | None:
-    reading = readings.at(0.0)
-    return None if reading is None else reading[1]
+def _cpu_of(line: HostLine) -> _Cpu:
+    return _Cpu(line.t_s, line.busy_s, line.idle_s, line.stolen_s)
+
+
+def _share(busy_s: float, other_s: float, stolen_s: float) -> CpuUse:
+    whole_s = busy_s + other_s
+    return CpuUse(cores=busy_s / whole_s, stolen=stolen_s / whole_s) if whole_s > 0 else CpuUse()
 
 
 def lag_of(line: IntervalLine, *wanted: Phase) -> Histogram:

@@ -286,6 +286,8 @@ def _not_steady(_info: RunInfo, observed: Observed, _: Sequence[ActionLine]) -> 
 
 
 def _own_failures(info: RunInfo, observed: Observed, _: Sequence[ActionLine]) -> list[Finding]:
+    if observed.capacity is not None:  # a search names them as the limit, where they are
+        return []
     kinds = (
         (observed.no_port, "local port", PORTS_REMEDY),
         (observed.no_descriptor, "file descriptor", descriptors_remedy(info.workers)),
