@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
@@ -103,8 +104,8 @@ def test_a_square_of_an_invalid_run_loses_its_colour_and_a_suspect_one_is_framed
         places = {(round(each.get_center()[0]), round(each.get_center()[1])): each for each in squares}
         assert set(places) == {(1, 0), (0, 2)}
         assert places[1, 0].get_hatch() is not None
-        assert places[1, 0].get_facecolor()[3] == 1, "nothing of its colour shows"
-        assert places[0, 2].get_facecolor()[3] == 0, "its colour stays"
+        assert to_rgba(places[1, 0].get_facecolor())[3] == 1, "nothing of its colour shows"
+        assert to_rgba(places[0, 2].get_facecolor())[3] == 0, "its colour stays"
         said = {
             (round(text.get_position()[0]), round(text.get_position()[1])): text.get_text()
             for text in axes.texts

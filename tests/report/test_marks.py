@@ -16,11 +16,11 @@ from tests.made_folder import Ends, make_folder
 from wsload.analysis.diagnosis import diagnose
 from wsload.analysis.folder import RunFolder
 from wsload.record import layout
-from wsload.record.outcome import Cause, Phase, Validity
+from wsload.record.outcome import Cause, Doubt, Phase, Validity
 from wsload.record.summary import DoubtfulSpan, IntervalsPart
 from wsload.report import diagnosis_plots, ledger_plots, plots, survival_plots
 from wsload.report.diagnosis_plots import write_diagnosis_plots
-from wsload.report.doubt_captions import Doubts, left_out_words
+from wsload.report.doubt_captions import DOUBT_WORDS, Doubts, doubt_names, left_out_words
 from wsload.report.ledger_plots import write_ledger_plots
 from wsload.report.marks import draw_doubts
 from wsload.report.plots import write_plots
@@ -47,11 +47,14 @@ def doubtful_folder(path: Path) -> RunFolder:
     folder = make_folder(path, ends=[Ends("idle", 4, 4.0, 4.0, cause=Cause.PEER_FIN)])
     ledger = [",".join(layout.LEDGER_COLUMNS), *(f"{t_s},hold,100,0,0,0,0,0,100,0" for t_s in range(1, 14))]
     (folder / layout.LEDGER).write_text("\n".join(ledger) + "\n")
-    summary = json.loads((folder / layout.SUMMARY).read_text())
-    summary["doubts"] = msgspec.to_builtins([BUSY, LAGGED])
-    summary["intervals"] = msgspec.to_builtins(COUNTS)
-    (folder / layout.SUMMARY).write_text(json.dumps(summary))
+    add_doubts(folder, [BUSY, LAGGED], COUNTS)
     return RunFolder(folder)
+
+
+def add_doubts(folder: Path, spans: list[DoubtfulSpan], counts: IntervalsPart) -> None:
+    summary = json.loads((folder / layout.SUMMARY).read_text())
+    summary |= {"doubts": msgspec.to_builtins(spans), "intervals": msgspec.to_builtins(counts)}
+    (folder / layout.SUMMARY).write_text(json.dumps(summary))
 
 
 def drawn(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> dict[str, Figure]:
@@ -164,6 +167,19 @@ def test_percentile_curves_leave_invalid_intervals_out_and_say_how_many(
     assert kept == pytest.approx(whole.total() * 8 / 10), "10 intervals of hold, and as many echoes in each"
 
 
+def test_curves_of_nothing_but_invalid_intervals_do_not_claim_that_nothing_happened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_folder(tmp_path / "run")
+    lost = msgspec.structs.replace(LAGGED, from_s=0.0, to_s=13.0)
+    add_doubts(folder, [lost], IntervalsPart(judged=13, invalid=13, left_out=10))
+    figures = drawn(RunFolder(folder), monkeypatch)
+    assert "no latency was measured in the hold, or in no valid interval" in words(
+        figures["latency_percentiles"]
+    )
+    assert "no tunnel opened in this run, or in no valid interval" in words(figures["openings"])
+
+
 @pytest.mark.parametrize("name", OF_ENDS)
 def test_plots_of_ends_count_them_all_and_say_which_intervals_are_in_doubt(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -179,6 +195,15 @@ def test_what_is_left_out_says_how_much_of_it_lies_in_the_hold() -> None:
         expected = f"3 of the run's 60 intervals left out{said}: generator lag"
         assert left_out_words(Doubts([LAGGED], count)) == expected
     assert left_out_words(Doubts([], IntervalsPart(judged=60))) == ""
+
+
+def test_of_many_doubts_a_legend_names_the_first_few() -> None:
+    span = msgspec.structs.replace(LAGGED, doubts=["lag", "clock", "no_port", "swap", "behind"])
+    assert doubt_names([span]) == "generator lag, clock trouble, no free port and 2 more"
+    assert (
+        doubt_names([msgspec.structs.replace(LAGGED, doubts=["of_a_later_version"])]) == "of a later version"
+    )
+    assert set(DOUBT_WORDS) == set(Doubt), "each has its words"
 
 
 def test_an_interval_is_left_out_whose_end_lies_in_an_invalid_span() -> None:

@@ -25,6 +25,8 @@ DOUBT_WORDS: Mapping[str, str] = {
 }
 GRADES: Mapping[Validity, str] = {Validity.INVALID: "left out", Validity.SUSPECT: "suspect"}
 """What becomes of an interval's times, the gravest first."""
+_MOST_NAMES = 3
+"""A legend has little room; ``summary.json`` has them all."""
 _SPAN_DIGITS = 3
 """Ends of spans are told to the millisecond."""
 
@@ -64,9 +66,11 @@ def worst_grade(validities: Iterable[str]) -> Validity:
 
 
 def doubt_names(spans: Iterable[DoubtfulSpan]) -> str:
-    """``generator lag, worker CPU``: each once, in the order of time."""
+    """``generator lag, worker CPU``: each once, in the order of time; of many the first few."""
     names = dict.fromkeys(name for span in spans for name in span.doubts)
-    return ", ".join(DOUBT_WORDS.get(name, name.replace("_", " ")) for name in names)
+    words = [DOUBT_WORDS.get(name, name.replace("_", " ")) for name in names]
+    more = len(words) - _MOST_NAMES
+    return ", ".join(words[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def legend_words(grade: Validity, spans: Iterable[DoubtfulSpan]) -> str:
@@ -82,6 +86,11 @@ def left_out_words(doubts: Doubts) -> str:
     count = doubts.intervals
     in_hold = "" if count.left_out == count.invalid else f" ({count.left_out or 'none'} of them in the hold)"
     return _words(doubts, f"left out{in_hold}")
+
+
+def nowhere_words(doubts: Doubts, what: str) -> str:
+    """Why a plot of times is empty: ``what`` says of a run in which every interval counts."""
+    return f"{what}, or in no valid interval" if doubts.intervals.invalid else what
 
 
 def counted_words(doubts: Doubts) -> str:

@@ -18,7 +18,7 @@ from wsload.record import layout
 from wsload.record.layout import ActionLine, RunInfo
 from wsload.record.outcome import Cause, Phase, Validity
 from wsload.record.placement import ROLE_NAMES
-from wsload.report.doubt_captions import counted_words, left_out_words
+from wsload.report.doubt_captions import counted_words, left_out_words, nowhere_words
 from wsload.report.drawing import (
     Curve,
     LatencyBand,
@@ -143,7 +143,8 @@ def _latency_percentiles(info: RunInfo, data: RunData, caption: Caption) -> Figu
         curves.append(Curve("lag of the driver, all", look, _DOTTED, *percentile_curve(lag), width=1.6))
     height_in = 4.4 if curves else _EMPTY_IN
     figure, (axes,) = new_figure("Latency by percentile, in the hold", caption, panel_heights_in=(height_in,))
-    draw_percentiles(axes, curves, y_label="latency (ms)", empty="no latency was measured in the hold")
+    empty = nowhere_words(data.doubts, "no latency was measured in the hold")
+    draw_percentiles(axes, curves, y_label="latency (ms)", empty=empty)
     axes.set_xlabel("percentile of messages (%)")
     return figure
 
@@ -200,7 +201,8 @@ def _openings(info: RunInfo, data: RunData, caption: Caption) -> Figure:
         look = look_of(number)
         histogram = data.total(metric, cohorts, phases)
         curves.append(Curve(words[metric], look, look.dash, *percentile_curve(histogram)))
-    draw_percentiles(curves_axes, curves, y_label="time (ms)", empty="no tunnel opened in this run")
+    empty = nowhere_words(data.doubts, "no tunnel opened in this run")
+    draw_percentiles(curves_axes, curves, y_label="time (ms)", empty=empty)
     curves_axes.set_xlabel("percentile of tunnels (%)")
     t_s = np.array(data.t_s)
     # A run's first line may stand at 0 s: nothing took place in no time.
