@@ -13,7 +13,7 @@ SOUND: dict[str, Any] = {
     "from_s": 4.0,
     "to_s": 5.0,
     "in_hold": True,
-    "messages": 1000,
+    "sent": 1000,
     "late": 0,
     "lag_p99_ms": 1.0,
     "behind_ms": 20.0,
@@ -122,7 +122,7 @@ def test_each_doubt_has_its_grade_figure_and_remedy(
     "changes",
     [
         {"late": 10, "lag_p99_ms": 80.0},  # of 1,000: the p99 is within the limit
-        {"messages": 4, "late": 1, "lag_p99_ms": 80.0},  # one message, and the p99 of four is the latest
+        {"sent": 4, "late": 1, "lag_p99_ms": 80.0},  # one message, and the p99 of four is the latest
         {"conntrack": 899, "conntrack_drops": 3},  # a clash of two packets drops one too
         {"conntrack": 0, "conntrack_max": 0},  # not loaded
         {"suspended_s": 0.004, "wall_step_s": 0.05},
@@ -138,7 +138,7 @@ def test_what_is_common_is_no_doubt(changes: dict[str, Any]) -> None:
 
 
 def test_two_late_messages_of_a_few_are_a_doubt() -> None:
-    assert [doubt for _, doubt, _ in doubts(messages=4, late=2, lag_p99_ms=80.0)] == [Doubt.LAG]
+    assert [doubt for _, doubt, _ in doubts(sent=4, late=2, lag_p99_ms=80.0)] == [Doubt.LAG]
 
 
 def test_a_limit_above_the_bound_is_the_bound_for_being_behind() -> None:

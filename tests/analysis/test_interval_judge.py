@@ -8,7 +8,7 @@ from wsload.analysis.remedies import CpuUse, Surroundings
 from wsload.record.outcome import Doubt, Validity
 from wsload.record.summary import IntervalsPart
 
-LAG: dict[str, Any] = {"messages": 100, "late": 50, "lag_p99_ms": 80.0}
+LAG: dict[str, Any] = {"sent": 100, "late": 50, "lag_p99_ms": 80.0}
 WORSE: dict[str, Any] = LAG | {"lag_p99_ms": 90.0}
 FULL: dict[str, Any] = {"cpu": CpuUse(cores=1.0)}
 SOUND: dict[str, Any] = {}

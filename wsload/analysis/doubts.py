@@ -27,9 +27,9 @@ from wsload.units import (
 )
 
 LATE_SHARE = 0.01
-"""Share of an interval's messages that may be late: its p99 decides."""
+"""Share of what is sent in an interval that may be late: its p99 decides."""
 LATE_LEAST = 2
-"""Of fewer than 100 messages the p99 is the latest; one that is late is the system's scheduler, no doubt."""
+"""Of fewer than 100 the p99 is the latest; one alone that is late is the system's scheduler, and no doubt."""
 BEHIND_LIMIT_MS = 250.0
 """How late an opening or message may be in an interval without a word; the plan's lag limit, if higher."""
 CLOCK_JUMP_S = 0.05
@@ -49,9 +49,10 @@ class IntervalFacts:
     to_s: float
     in_hold: bool
     """It lies in the hold, in part at least; otherwise in the ramp."""
-    messages: int = 0
+    sent: int = 0
+    """Messages, pings and openings."""
     late: int = 0
-    """Messages sent later than the plan's limit allows."""
+    """Those of them that were later than the plan's limit allows."""
     lag_p99_ms: float = 0.0
     behind_ms: float = 0.0
     cpu: CpuUse = field(default_factory=CpuUse)
@@ -116,7 +117,7 @@ def _lost(_: Context, facts: IntervalFacts) -> Finding | None:
 
 
 def _lag(context: Context, facts: IntervalFacts) -> Finding | None:
-    if facts.late < LATE_LEAST or facts.late <= LATE_SHARE * facts.messages:
+    if facts.late < LATE_LEAST or facts.late <= LATE_SHARE * facts.sent:
         return None
     words = (
         f"generator lag p99 was {_ms(facts.lag_p99_ms)}, over the limit of {_ms(context.lag_limit_ms)}, so "
@@ -203,8 +204,8 @@ def _worker_cpu(context: Context, facts: IntervalFacts) -> Finding | None:
 
 
 def busy_words(busy: Mapping[int, float]) -> str:
-    """``workers 0 and 1 used 91 and 96 %``."""
-    used = " and ".join(f"{share * 100:.0f}" for share in busy.values())
+    """``workers 0 and 1 used 91 and 96 %``. Who is late is read late too: that may seem more than 100."""
+    used = " and ".join(f"{min(share, 1) * 100:.0f}" for share in busy.values())
     return ("worker " if len(busy) == 1 else "workers ") + " and ".join(map(str, busy)) + f" used {used} %"
 
 

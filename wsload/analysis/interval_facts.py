@@ -125,7 +125,7 @@ class FactsReader:
             from_s=round(from_s, 3),
             to_s=round(line.t_s, 3),
             in_hold=in_hold,
-            messages=lag.total(),
+            sent=lag.total(),
             late=int(counts[values_ns > limit_ms * NS_PER_MS].sum()),
             lag_p99_ms=lag.percentile_ns(99) / NS_PER_MS,
             behind_ms=line.behind_ms,

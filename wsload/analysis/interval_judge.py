@@ -66,7 +66,9 @@ class IntervalJudge:
         if not facts.in_hold:
             if validity is Validity.INVALID:
                 hold.ramp_invalid += 1
-                hold.ramp_worst = hold.ramp_worst or found[0]
+                worst = hold.ramp_worst
+                if worst is None or (found[0].doubt is worst.doubt and found[0].is_graver_than(worst)):
+                    hold.ramp_worst = found[0]
             return
         hold.intervals += 1
         hold.invalid += validity is Validity.INVALID
@@ -125,11 +127,12 @@ def _ramp(hold: HoldDoubts) -> list[tuple[Validity, str]]:
     if hold.ramp_worst is None:
         return []
     were, them = _verb_and_pronoun(hold.ramp_invalid)
+    more_time = ", or give the ramp more time" if hold.ramp_worst.doubt is Doubt.LAG else ""
     return [
         (
             Validity.SUSPECT,
             f"{format_many(hold.ramp_invalid, 'interval')} of the ramp {were} invalid, and handshake times "
-            f"leave {them} out; {hold.ramp_worst.words}",
+            f"leave {them} out; {hold.ramp_worst.words}{more_time}",
         )
     ]
 

@@ -129,7 +129,7 @@ class Doubt(StrEnum):
     """Why an interval may not be believed: what the generator or the measurement did wrong in it."""
 
     LAG = "lag"
-    """Messages were sent later than due, beyond the plan's limit."""
+    """Messages or openings were later than the plan's limit allows."""
     WORKER_CPU = "worker_cpu"
     """A driver worker used nearly a whole core."""
     BEHIND = "behind"
