@@ -1,8 +1,9 @@
 // A WebSocket echo client that does what a worker's hot path asks of the kernel, and nothing else: the floor
 // that a driver cannot get under on this machine. One epoll, one recv and one send a message; messages that
-// are due leave from a timerfd, as they do in wsload/driver/scheduler.py. Linux only.
+// are due leave from a timerfd that wakes at most every TIMER_SLACK_NS, as in wsload/driver/scheduler.py.
+// Linux only.
 //
-//     floor IP PORT PATH TUNNELS RATE_PER_S WARMUP_S SECONDS PAYLOAD_BYTES COALESCE_NS
+//     floor IP PORT PATH TUNNELS RATE_PER_S WARMUP_S SECONDS PAYLOAD_BYTES TIMER_SLACK_NS
 //
 // RATE_PER_S is of all tunnels together, at even gaps with a random phase each; 0 is a closed loop with one
 // message under way in each tunnel. Prints "begin" when it starts to count, then one line of JSON.
@@ -148,12 +149,12 @@ static void arm(int timer, int64_t at_ns) {
 }
 
 // Sends what is due; returns the number of the next message.
-static int64_t send_due(int timer, int64_t number, int64_t start_ns, int64_t period_ns, int64_t coalesce_ns) {
+static int64_t send_due(int timer, int64_t number, int64_t start_ns, int64_t period_ns, int64_t slack_ns) {
     int64_t at_ns = now_ns(), due_ns = 0;
     for (int left = MAX_SENDS_PER_WAKE; left; left--, number++) {
         due_ns = start_ns + number / count * period_ns + phase_ns[number % count];
         if (due_ns > at_ns && due_ns > (at_ns = now_ns())) {
-            arm(timer, due_ns > at_ns + coalesce_ns ? due_ns : at_ns + coalesce_ns);
+            arm(timer, due_ns > at_ns + slack_ns ? due_ns : at_ns + slack_ns);
             return number;
         }
         send_message(&tunnels[number % count], due_ns);
@@ -184,7 +185,7 @@ int main(int argc, char **argv) {
     count = atoi(argv[4]);
     double rate_per_s = atof(argv[5]), warmup_s = atof(argv[6]), length_s = atof(argv[7]);
     payload_bytes = atoi(argv[8]);
-    int64_t coalesce_ns = atoll(argv[9]), period_ns = rate_per_s > 0 ? count / rate_per_s * NS_PER_S : 0;
+    int64_t slack_ns = atoll(argv[9]), period_ns = rate_per_s > 0 ? count / rate_per_s * NS_PER_S : 0;
     if (count < 1 || payload_bytes < 16 || payload_bytes > 125)
         die("1 tunnel or more, and a payload of 16 to 125 bytes");
     frame_bytes = HEADER_BYTES + payload_bytes;
@@ -232,12 +233,13 @@ int main(int argc, char **argv) {
         wakes += is_counting;
         for (int i = 0; i < found; i++)
             if (events[i].data.u32 == TIMER)
-                number = send_due(timer, number, start_ns, period_ns, coalesce_ns);
+                number = send_due(timer, number, start_ns, period_ns, slack_ns);
             else
                 take_echoes(&tunnels[events[i].data.u32], !period_ns);
     }
     getrusage(RUSAGE_SELF, &after);
-    printf("{\"echoes\": %lld, \"sent\": %lld, \"wakes\": %lld", (long long)received, (long long)sent, (long long)wakes);
+    printf("{\"echoes\": %lld, \"sent\": %lld", (long long)received, (long long)sent);
+    printf(", \"wakes\": %lld", (long long)wakes);
     printf(", \"user_s\": %.6f, \"system_s\": %.6f", seconds(&before.ru_utime, &after.ru_utime),
            seconds(&before.ru_stime, &after.ru_stime));
     print_latencies("lag", &lag);

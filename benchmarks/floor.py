@@ -29,7 +29,6 @@ from benchmarks.driver_cost import ECHO_10000, ECHO_MAX
 from benchmarks.scale_samples import Owner, sample_at, watch
 from wsload.analysis.folder import RunFolder
 from wsload.backend.process import EmbeddedBackend
-from wsload.driver.scheduler import COALESCE_NS
 from wsload.haproxy.process import HaproxyFleet
 from wsload.profile.load import parse_profile
 from wsload.profile.model import Profile
@@ -97,7 +96,7 @@ def arguments(profile: Profile, endpoint: tuple[str, int], seconds: float) -> li
     """What ``floor.c`` is called with for a profile's load."""
     cohort, load = profile.cohorts[0], profile.load
     rate_per_s = 0.0 if cohort.rate_per_s is None else cohort.rate_per_s * load.tunnels
-    numbers = (load.tunnels, rate_per_s, WARMUP_S, seconds, cohort.payload_bytes, COALESCE_NS)
+    numbers = (load.tunnels, rate_per_s, WARMUP_S, seconds, cohort.payload_bytes, load.timer_slack_ns)
     return [endpoint[0], str(endpoint[1]), profile.target.path, *map(str, numbers)]
 
 

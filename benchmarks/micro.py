@@ -91,6 +91,7 @@ def _parse_many() -> Iterator[Batch]:
 
 TUNNELS = 1000
 EVENTS_A_SECOND = TUNNELS * 10 + TUNNELS + 1
+SLACK_NS = 400_000
 FOREVER_NS = 1 << 60
 
 
@@ -131,7 +132,7 @@ def _scheduler_seconds(steps: int, wakes_a_step: int) -> Iterator[Batch]:
     """Seconds of a manual clock that moves on in ``steps`` equal steps."""
     clock, loop, done = ManualClock(FOREVER_NS // 2), _Loop(), list[int]()
     with mock.patch.object(scheduler, "monotonic_ns", clock.now_ns):
-        served = scheduler.Scheduler(cast(Any, loop), lambda _now_ns: None)
+        served = scheduler.Scheduler(cast(Any, loop), lambda _now_ns: None, SLACK_NS)
         _lay_plans(served.agenda, lambda index, _due_ns: done.append(index))
         served.start(clock.now_ns())
 
@@ -150,7 +151,7 @@ def _scheduler_seconds(steps: int, wakes_a_step: int) -> Iterator[Batch]:
 
 @micro("scheduler: an event on time, 2,500 wake-ups/s", EVENTS_A_SECOND)
 def _on_time() -> Iterator[Batch]:
-    yield from _scheduler_seconds(NS_PER_S // scheduler.COALESCE_NS, 1)
+    yield from _scheduler_seconds(NS_PER_S // SLACK_NS, 1)
 
 
 @micro("scheduler: an event when a second behind", EVENTS_A_SECOND)

@@ -7,7 +7,7 @@ JSON on stdout and a table on stderr, and writes both with a plot into ``--out``
 the machine refuses ends the series, with the message it was refused with; the exit code is 1 where a bar
 is missed.
 
-    python benchmarks/scale.py [--hold 5m] 1k 10k 100k
+    python benchmarks/scale.py [--hold 5m] [--add] 1k 10k 100k
 """
 
 import argparse
@@ -33,6 +33,7 @@ from wsload.haproxy.process import find_binary, version
 from wsload.plan.preflight import read_machine
 from wsload.record.layout import SUMMARY
 from wsload.units import (
+    NS_PER_S,
     UnitError,
     format_count,
     format_duration,
@@ -43,15 +44,16 @@ from wsload.units import (
     parse_rate_per_s,
 )
 
+RESULT = "scale.json"
 T = TypeVar("T")
 
 
-def measure(tunnels: int, hold_ns: int, rate_per_s: float) -> Row:
+def measure(tunnels: int, hold_ns: int, slack_ns: int, rate_per_s: float) -> Row:
     """One run, watched from outside."""
     with tempfile.TemporaryDirectory() as scratch:
         profile, out = Path(scratch) / "scale.toml", Path(scratch) / "run"
         profile.write_text(
-            profile_text(tunnels, hold_ns, rate_per_s, read_machine().nofile_hard), encoding="utf-8"
+            profile_text(tunnels, hold_ns, slack_ns, rate_per_s, read_machine().nofile_hard), encoding="utf-8"
         )
         command = [sys.executable, "-m", "wsload", "run", str(profile), "--out", str(out)]
         samples, exit_code, words = watch([*command, "--quiet", "--no-plots"])
@@ -60,15 +62,17 @@ def measure(tunnels: int, hold_ns: int, rate_per_s: float) -> Row:
         folder = RunFolder(out)
         summary = folder.summary()
         assert summary is not None
-        return row_of(folder.info, summary, samples, exit_code, words)
+        return row_of(folder.info, summary, samples, slack_ns, exit_code, words)
 
 
-def setting_of(hold_ns: int) -> list[str]:
+def setting_of(rows: Sequence[Row]) -> list[str]:
     """What the figures hold for, in words."""
     machine = read_machine()
     cores, memory = format_many(machine.cores, "core"), format_size(psutil.virtual_memory().total)
     here = f"{cores}, {memory}, nofile {format_count(machine.nofile_hard)}, Linux {platform.release()}"
-    return [f"held {format_duration(hold_ns)}", f"HAProxy {version(find_binary('haproxy'))}", here]
+    holds_ns = sorted({round(row.held_s * NS_PER_S) for row in rows if row.processes})
+    held = f"held {' or '.join(map(format_duration, holds_ns))}"
+    return [held, f"HAProxy {version(find_binary('haproxy'))}", here]
 
 
 def report(rows: Sequence[Row], setting: Sequence[str]) -> dict[str, Any]:
@@ -79,6 +83,18 @@ def report(rows: Sequence[Row], setting: Sequence[str]) -> dict[str, Any]:
         "rows": msgspec.to_builtins(rows),
         "growth_exponents": growth(rows),
     }
+
+
+def rows_of(result: Path) -> list[Row]:
+    """The runs of a result that :func:`report` made; none where there is no such file."""
+    if not result.exists():
+        return []
+    return msgspec.convert(json.loads(result.read_text(encoding="utf-8"))["rows"], list[Row])
+
+
+def joined(before: Sequence[Row], now: Sequence[Row]) -> list[Row]:
+    """All runs by number of tunnels; of two with the same number the later one."""
+    return sorted({row.tunnels: row for row in (*before, *now)}.values(), key=lambda row: row.tunnels)
 
 
 def _typed(parse: Callable[[str], T]) -> Callable[[str], T]:
@@ -100,24 +116,46 @@ def main() -> None:
     )
     parser.add_argument("tunnels", nargs="+", metavar="N", type=_typed(parse_count), help="such as 10k")
     parser.add_argument("--hold", type=_typed(parse_duration_ns), default="60s", help="default 60s")
+    parser.add_argument(
+        "--slack",
+        type=_typed(parse_duration_ns),
+        default="200us",
+        help="how long a due message may wait for others to leave with it; default 200us",
+    )
     parser.add_argument("--rate", type=_typed(parse_rate_per_s), default="3500/s", help="of opening; 3500/s")
     parser.add_argument("--out", type=Path, default=Path("results/scale"), help="default results/scale")
+    parser.add_argument("--add", action="store_true", help="keep the runs that --out has of other numbers")
     options = parser.parse_args()
+    kept = options.out / RESULT
+    if kept.exists() and not options.add:
+        parser.error(f"{kept} is there already; add to it with --add, or name another folder with --out")
     rows: list[Row] = []
+    interrupted = False
     for tunnels in sorted(options.tunnels):
         print(f"{format_count(tunnels)} tunnels ...", file=sys.stderr)
-        rows.append(measure(tunnels, options.hold, options.rate))
-        if rows[-1].exit_code == ExitCode.INVALID_CONFIG:  # more tunnels would be refused as well
+        try:
+            row = measure(tunnels, options.hold, options.slack, options.rate)
+        except KeyboardInterrupt:  # the run had it too, and has ended in good order
+            interrupted = True
             break
-    setting = setting_of(options.hold)
+        if interrupted := row.exit_code == ExitCode.INTERRUPTED:
+            break
+        rows.append(row)
+        if row.exit_code == ExitCode.INVALID_CONFIG:  # more tunnels would be refused as well
+            break
+    if not rows:
+        sys.exit(ExitCode.INTERRUPTED)
+    if options.add:
+        rows = joined(rows_of(kept), rows)
+    setting = setting_of(rows)
     text, result = table(rows), json.dumps(report(rows, setting), indent=2)
     print(text, file=sys.stderr)
     print(result)
     options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "scale.json").write_text(result + "\n", encoding="utf-8")
+    kept.write_text(result + "\n", encoding="utf-8")
     (options.out / "scale.txt").write_text(text + "\n", encoding="utf-8")
     write_scale_plot(rows, setting, options.out)
-    sys.exit(1 if any(row.limits for row in rows) else 0)
+    sys.exit(ExitCode.INTERRUPTED if interrupted else int(any(row.limits for row in rows)))
 
 
 if __name__ == "__main__":

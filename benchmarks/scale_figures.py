@@ -31,6 +31,7 @@ tunnels = {tunnels}
 ramp = "{ramp_ms}ms"
 hold = "{hold_ms}ms"
 drain = "{drain_s}s"
+timer_slack = "{slack_us}us"
 [haproxy]
 processes = {haproxy_processes}
 [backend]
@@ -64,6 +65,8 @@ class Row(msgspec.Struct, kw_only=True):
     exit_code: int
     limits: list[str]
     """Bars missed, and why, in words; empty where all is well."""
+    held_s: float = 0.0
+    timer_slack_ms: float = 0.0
     processes: dict[Owner, int] = {}
     opened: int = 0
     lost: int = 0
@@ -88,12 +91,13 @@ class Row(msgspec.Struct, kw_only=True):
     reasons: list[str] = []
 
 
-def profile_text(tunnels: int, hold_ns: int, rate_per_s: float, nofile: int) -> str:
+def profile_text(tunnels: int, hold_ns: int, slack_ns: int, rate_per_s: float, nofile: int) -> str:
     """The profile for one number of tunnels.
 
     Args:
         tunnels: In all.
         hold_ns: Length of the hold.
+        slack_ns: How long a due message may wait, so that several leave at one wake-up.
         rate_per_s: Openings per second.
         nofile: Descriptors that each process may have; decides over the number of HAProxy and backend
             processes, as it does over that of workers, which wsload works out itself.
@@ -106,6 +110,7 @@ def profile_text(tunnels: int, hold_ns: int, rate_per_s: float, nofile: int) -> 
         tunnels=tunnels,
         ramp_ms=math.ceil(tunnels / rate_per_s * 1000),
         hold_ms=hold_ns // 1_000_000,
+        slack_us=slack_ns // 1000,
         drain_s=5 + math.ceil(tunnels / _CLOSED_PER_S),
         haproxy_processes=math.ceil(tunnels / max(slots, 1)),
         backend_processes=math.ceil(tunnels / max(backend_room, 1)),
@@ -114,8 +119,10 @@ def profile_text(tunnels: int, hold_ns: int, rate_per_s: float, nofile: int) -> 
     )
 
 
-def row_of(info: RunInfo, summary: Summary, samples: Sequence[Sample], exit_code: int, words: str) -> Row:
-    """What came of a run. ``words`` are what it said on stderr."""
+def row_of(
+    info: RunInfo, summary: Summary, samples: Sequence[Sample], slack_ns: int, exit_code: int, words: str
+) -> Row:
+    """What came of a run that had this timer slack. ``words`` are what it said on stderr."""
     ramp_ns, hold_ns = round(info.ramp_s * NS_PER_S), round(info.hold_s * NS_PER_S)
     before = sample_at(samples, info.start_monotonic_ns)
     begin = sample_at(samples, info.start_monotonic_ns + ramp_ns)
@@ -130,6 +137,8 @@ def row_of(info: RunInfo, summary: Summary, samples: Sequence[Sample], exit_code
         tunnels=info.tunnels,
         exit_code=exit_code,
         limits=[],
+        held_s=info.hold_s,
+        timer_slack_ms=slack_ns / 1e6,
         processes=end.processes,
         opened=opened,
         lost=sum(summary.counters.get("disconnect_unexpected", {}).values()),
@@ -209,6 +218,8 @@ CPU_CORES = _of_owners(CPU_OWNERS, lambda row: row.cpu_cores)
 _GROWING = _named("memory, MB", MEMORY_MB) | _named("CPU in the hold, cores", CPU_CORES)
 FIGURES: dict[str, Figure] = {
     **_named("processes", _of_owners(CPU_OWNERS, lambda row: row.processes)),
+    "held, s": lambda row: row.held_s,
+    "timer slack, ms": lambda row: row.timer_slack_ms,
     "tunnels opened": lambda row: row.opened,
     "tunnels ended unasked": lambda row: row.lost,
     "opened within, s": lambda row: row.opened_within_s,

@@ -74,7 +74,11 @@ def watch(command: Sequence[str]) -> tuple[list[Sample], int, str]:
     """Run a command to its end: samples of it and its children, its exit code, and what it said."""
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         with Sampler(process.pid) as sampler:
-            _, errors = process.communicate()
+            try:
+                _, errors = process.communicate()
+            except KeyboardInterrupt:  # the command has it too, and drains; what it uses must outlive it
+                process.wait()
+                raise
         return sampler.samples, process.returncode, errors.strip()
 
 

@@ -18,6 +18,7 @@ from wsload.units import NS_PER_S
 
 NOFILE = 20_000
 MINUTE_NS = 60 * NS_PER_S
+SLACK_NS = 200_000
 
 WELL = Row(
     tunnels=100_000,
@@ -44,7 +45,7 @@ def row(**changes: object) -> Row:
 def test_the_profile_spreads_tunnels_so_that_each_process_has_descriptors_enough(
     tunnels: int, haproxy: int, backend: int, workers: int
 ) -> None:
-    profile = parse_profile(profile_text(tunnels, MINUTE_NS, 4000, NOFILE), "scale")
+    profile = parse_profile(profile_text(tunnels, MINUTE_NS, SLACK_NS, 4000, NOFILE), "scale")
     here = machine(nofile_hard=NOFILE, file_max=2_466_183, memory_available_bytes=24_000_000_000)
     plan = make_plan(profile, here)
     assert (profile.haproxy.processes, profile.backend.processes, plan.workers) == (haproxy, backend, workers)
@@ -53,7 +54,7 @@ def test_the_profile_spreads_tunnels_so_that_each_process_has_descriptors_enough
 
 @pytest.mark.parametrize("tunnels", [1000, 12_345, 500_000])
 def test_chatty_tunnels_echo_2000_times_a_second_together_whatever_their_number(tunnels: int) -> None:
-    profile = parse_profile(profile_text(tunnels, MINUTE_NS, 4000, NOFILE), "scale")
+    profile = parse_profile(profile_text(tunnels, MINUTE_NS, SLACK_NS, 4000, NOFILE), "scale")
     chatty = profile.cohorts[2]
     number = make_plan(profile, machine(nofile_hard=NOFILE)).cohort_tunnels[2]
     assert chatty.rate_per_s is not None
@@ -115,7 +116,7 @@ def test_a_row_holds_what_was_used_since_time_0_and_all_that_the_parent_holds(tm
         sample(start_ns + ramp_ns + hold_ns, 3.0 + info.hold_s / 2, 1000 + 2000 * opened),
         sample(start_ns + ramp_ns + hold_ns + NS_PER_S, 99.0, 1),
     ]
-    found = row_of(info, summary, samples, 0, "")
+    found = row_of(info, summary, samples, SLACK_NS, 0, "")
     assert found.memory_bytes == {Owner.DRIVER: 2000 * opened, Owner.PARENT: 70_000_000}
     assert found.bytes_per_tunnel[Owner.DRIVER] == 2000
     assert found.available_drop_bytes == 2000 * opened
@@ -129,4 +130,4 @@ def test_a_hold_that_no_two_samples_fall_into_used_no_cpu(tmp_path: Path) -> Non
     lone = Sample(
         folder.info.start_monotonic_ns, {Owner.DRIVER: 1.0}, {Owner.DRIVER: 1}, {Owner.DRIVER: 1}, 0
     )
-    assert row_of(folder.info, summary, [lone], 0, "").cpu_cores == {Owner.DRIVER: 0.0}
+    assert row_of(folder.info, summary, [lone], SLACK_NS, 0, "").cpu_cores == {Owner.DRIVER: 0.0}

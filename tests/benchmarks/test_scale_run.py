@@ -38,3 +38,13 @@ def test_what_cannot_be_read_is_told_in_a_line(arguments: list[str], said: str) 
     )
     assert done.returncode == 2
     assert said in done.stderr
+
+
+def test_a_result_is_added_to_and_never_written_over_unasked(tmp_path: Path) -> None:
+    command = [sys.executable, str(SCRIPT), "--hold", "1s", "--out", str(tmp_path)]
+    subprocess.run([*command, "40000k"], capture_output=True, check=False)
+    refused = subprocess.run([*command, "100"], capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert "--add" in refused.stderr
+    added = subprocess.run([*command, "--add", "100"], capture_output=True, text=True, check=False)
+    assert [row["tunnels"] for row in json.loads(added.stdout)["rows"]] == [100, 40_000_000]

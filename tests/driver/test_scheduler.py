@@ -1,12 +1,16 @@
 import asyncio
+from collections.abc import Callable
+from typing import cast
+from unittest import mock
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsload.clock import MonotonicClock
+from wsload.clock import ManualClock, MonotonicClock
+from wsload.driver import scheduler as scheduler_module
 from wsload.driver.scheduler import Agenda, Every, Listed, Scheduler
-from wsload.units import NS_PER_MS
+from wsload.units import NS_PER_MS, NS_PER_S
 
 
 def listed(*due_ns: int) -> Listed:
@@ -107,3 +111,35 @@ def test_a_replanned_scheduler_forgets_what_was_laid_out() -> None:
 
     asyncio.run(scenario())
     assert seen == []
+
+
+class HandWokenLoop:
+    """As much of an event loop as a scheduler needs."""
+
+    wake: Callable[[], None]
+
+    def add_reader(self, fd: int, callback: Callable[[], None]) -> None:
+        self.wake = callback
+
+    def remove_reader(self, fd: int) -> None:
+        """Nothing to forget."""
+
+
+def test_what_falls_due_within_the_slack_leaves_together() -> None:
+    clock = ManualClock(NS_PER_S)
+    loop = HandWokenLoop()
+    seen: list[tuple[int, int]] = []
+    with mock.patch.object(scheduler_module, "monotonic_ns", clock.now_ns):
+        scheduler = Scheduler(cast(asyncio.AbstractEventLoop, loop), ignore_window, slack_ns=10 * NS_PER_MS)
+        times_ns = [NS_PER_MS, 2 * NS_PER_MS, 9 * NS_PER_MS, 30 * NS_PER_MS]
+        scheduler.agenda.add(listed(*times_ns), lambda index, due_ns: seen.append((index, clock.now_ns())))
+        armed_ns: list[int] = []
+        with mock.patch.object(scheduler._timer, "arm", armed_ns.append):
+            scheduler.start(clock.now_ns())
+            loop.wake()
+            while clock.now_ns() < armed_ns[-1] < NS_PER_S + 31 * NS_PER_MS:
+                clock.advance(armed_ns[-1] - clock.now_ns())
+                loop.wake()
+        scheduler.stop()
+    assert [index for index, _ in seen] == [0, 1, 2, 3]
+    assert {at_ns - NS_PER_S for _, at_ns in seen} == {10 * NS_PER_MS, 30 * NS_PER_MS}

@@ -146,7 +146,7 @@ def test_memory_is_told_by_who_needs_it() -> None:
         "driver": 3_000_000 + 2 * 60_000_000,
         "haproxy": 6_700_000,
         "backend": 63_000_000,
-        "kernel": 4 * 3_700_000,
+        "kernel": 4 * 5_100_000,
     }
 
 

@@ -69,6 +69,7 @@ def test_every_key_of_the_formats_page_is_read() -> None:
     assert (backend.mode, backend.reply, backend.push_rate_per_s) == (BackendMode.EMBEDDED, Reply.ECHO, 1.0)
     assert (load.tunnels, load.ramp_ns, load.hold_ns, load.drain_ns) == (5000, 10 * S, 60 * S, 5 * S)
     assert (load.interval_ns, load.handshake_timeout_ns, load.seed) == (S, 10 * S, 1)
+    assert (load.lag_limit_ns, load.timer_slack_ns) == (50_000_000, 200_000)
     idle, chatty, pinged = profile.cohorts
     assert (idle.share, idle.traffic) == (0.6, Traffic.IDLE)
     assert (chatty.rate_per_s, chatty.arrivals, chatty.payload_bytes) == (1.0, Arrivals.POISSON, 64)

@@ -53,7 +53,7 @@ class CohortRecorder:
         self.due_ns: list[int] = []
         """When each sent message was due."""
         self.sent_ns: list[int] = []
-        """When it was sent."""
+        """When it was sent; none of a closed loop, whose messages are due when they are sent."""
         self.messages_without_stamp = 0
         self.bytes_received = 0
         self.bytes_sent = 0
@@ -108,12 +108,13 @@ class CohortRecorder:
         if not self.due_ns:
             return
         due_ns = _array(self.due_ns)
-        lag_ns = _array(self.sent_ns) - due_ns
+        lag_ns = _array(self.sent_ns) - due_ns if self.sent_ns else None
         self.due_ns.clear()
         self.sent_ns.clear()
         for phase, chosen in self._by_phase(due_ns):
-            self._histogram(phase, "lag").record_many(lag_ns[chosen])
-            self._add(phase, "sent", len(lag_ns[chosen]))
+            if lag_ns is not None:
+                self._histogram(phase, "lag").record_many(lag_ns[chosen])
+            self._add(phase, "sent", len(due_ns[chosen]))
 
     def _flush_replies(self, now_ns: int) -> None:
         if not self.stamps:

@@ -9,6 +9,7 @@ import ctypes
 import heapq
 import os
 from collections.abc import Callable
+from functools import partial
 from time import monotonic_ns
 from typing import Protocol
 
@@ -19,8 +20,6 @@ from wsload.units import NS_PER_MS, NS_PER_S
 
 WINDOW_NS = 50 * NS_PER_MS
 """How much of the future is laid out at a time."""
-COALESCE_NS = 400_000
-"""Wake-ups are at least this far apart: what falls due in between leaves together, at most this late."""
 MAX_ACTIONS_PER_WAKE = 256
 """After this many the loop gets a turn to read, however far behind the schedule is."""
 
@@ -119,15 +118,6 @@ class Agenda:
         return due_ns[order].tolist(), actions, index[order].tolist()
 
 
-class _Itimerspec(ctypes.Structure):
-    _fields_ = (
-        ("interval_s", ctypes.c_long),
-        ("interval_ns", ctypes.c_long),
-        ("value_s", ctypes.c_long),
-        ("value_ns", ctypes.c_long),
-    )
-
-
 class TimerFd:
     """A timerfd on the monotonic clock (timerfd_create(2)); Python has it only from 3.13."""
 
@@ -135,18 +125,19 @@ class TimerFd:
     _ABSOLUTE = 1
 
     def __init__(self) -> None:
-        self._libc = ctypes.CDLL(None, use_errno=True)
-        self._spec = _Itimerspec()
-        self._spec_ref = ctypes.byref(self._spec)
-        self.fd: int = self._libc.timerfd_create(self._CLOCK_MONOTONIC, os.O_NONBLOCK | os.O_CLOEXEC)
+        libc = ctypes.PyDLL(None, use_errno=True)  # keeps the GIL: the worker has no other thread
+        self.fd: int = libc.timerfd_create(self._CLOCK_MONOTONIC, os.O_NONBLOCK | os.O_CLOEXEC)
         if self.fd < 0:
             raise OSError(ctypes.get_errno(), "timerfd_create")
-        self._settime = self._libc.timerfd_settime
+        spec = (ctypes.c_int64 * 4)()
+        """struct itimerspec: seconds and nanoseconds of the interval, which stays 0, and of the value."""
+        self._spec = memoryview(spec).cast("B").cast("q")
+        self._settime = partial(libc.timerfd_settime, self.fd, self._ABSOLUTE, ctypes.byref(spec), None)
 
     def arm(self, at_ns: int) -> None:
         """Become readable at this time. Also clears a past expiry, so the descriptor needs no read."""
-        self._spec.value_s, self._spec.value_ns = divmod(at_ns, NS_PER_S)
-        self._settime(self.fd, self._ABSOLUTE, self._spec_ref, None)
+        self._spec[2], self._spec[3] = divmod(at_ns, NS_PER_S)
+        self._settime()
 
     def close(self) -> None:
         """Release the descriptor."""
@@ -156,12 +147,21 @@ class TimerFd:
 class Scheduler:
     """Runs an agenda against the clock on an event loop."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, on_window: Callable[[int], None]) -> None:
-        """``on_window`` is called with the time at least every :data:`WINDOW_NS`, for housekeeping."""
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, on_window: Callable[[int], None], slack_ns: int = 0
+    ) -> None:
+        """Takes the loop to run on.
+
+        Args:
+            loop: Its thread does all that is due.
+            on_window: Called with the time at least every :data:`WINDOW_NS`, for housekeeping.
+            slack_ns: Timed wake-ups are at least this far apart: what falls due in between leaves together,
+                at most this late.
+        """
         self.agenda = Agenda()
         self.behind_ns = 0
         """How late the latest action since :meth:`take_behind_ns` was."""
-        self._loop, self._on_window = loop, on_window
+        self._loop, self._on_window, self._slack_ns = loop, on_window, slack_ns
         self._timer = TimerFd()
         self._start_ns = 0
         self._due: list[int] = []
@@ -204,7 +204,7 @@ class Scheduler:
                 if due_ns > now_ns:
                     now_ns = monotonic_ns()
                     if due_ns > now_ns:
-                        self._timer.arm(max(due_ns, now_ns + COALESCE_NS))
+                        self._timer.arm(max(due_ns, now_ns + self._slack_ns))
                         return
                 if now_ns - due_ns > behind_ns:
                     behind_ns = self.behind_ns = now_ns - due_ns

@@ -51,7 +51,8 @@ class Extra(msgspec.Struct, gc=False):
     """Response bytes the judge has read, so that a split head is found whole."""
 
 
-_BINARY_FINAL = 0x82
+_OPEN = State.OPEN
+"""For the hot path: looking a member up in its enum costs more there than all else about it."""
 _LINGER_NOT = pack("ii", 1, 0)
 """struct linger: on, for 0 s: close() sends RST (socket(7))."""
 _TCP_REPAIR = 19
@@ -104,20 +105,16 @@ class Tunnel(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Bytes from the far side."""
         now_ns = monotonic_ns()
-        size = len(data)
-        # The one case that must be cheap: one whole small binary message.
-        if self.pending is None and data[0] == _BINARY_FINAL and data[1] == size - 2 and size < 128:
+        cohort = self.cohort
+        # The one case that must be cheap: one whole reply of the length and kind that its message had.
+        if self.pending is None and len(data) == cohort.reply_bytes and data[:2] == cohort.reply_head:
             self.rx_ns = now_ns
-            cohort = self.cohort
-            cohort.recorder.bytes_received += size
-            if size >= 2 + STAMP_BYTES and cohort.stamped:
-                recorder = cohort.recorder
-                recorder.stamps.append(data[2 : 2 + STAMP_BYTES])
-                recorder.received_ns.append(now_ns)
-                if cohort.closed_loop and self.state is State.OPEN:
-                    cohort.send(self, now_ns)
-            else:
-                cohort.message(self, data[2:], now_ns)
+            recorder = cohort.recorder
+            recorder.stamps.append(data[2 : 2 + STAMP_BYTES])
+            recorder.received_ns.append(now_ns)
+            recorder.bytes_received += cohort.reply_bytes
+            if cohort.closed_loop and self.state is _OPEN:
+                cohort.send_next(self, now_ns)
         else:
             self._receive(data, now_ns)
 

@@ -61,7 +61,7 @@ class Worker:
         """Tunnels that only play dead, for want of CAP_NET_ADMIN; their seats have new clients."""
         self._deadlines: deque[tuple[int, Tunnel, State]] = deque()
         """Ascending: when a tunnel must have left the state it is in."""
-        self._scheduler = Scheduler(loop, self._housekeeping)
+        self._scheduler = Scheduler(loop, self._housekeeping, self.assignment.timer_slack_ns)
         self._alive = 0
         self._draining = False
         self._finished = False
@@ -141,7 +141,7 @@ class Worker:
             elif comes_back:
                 self._fill(members[position], due_ns)
 
-        return send_due
+        return cohort.sender(tunnels, members, send_due)
 
     def _turn(self, index: int, due_ns: int) -> None:
         """A tunnel's moment; one that opened too late for it has missed it, and is counted."""

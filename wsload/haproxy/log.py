@@ -17,8 +17,10 @@ import msgspec
 
 from wsload.errors import FolderError
 
-RECEIVE_BUFFER_BYTES = 64 * 1024 * 1024
-"""Asked of the kernel: some 50,000 lines. Without CAP_NET_ADMIN it gives ``net.core.rmem_max`` at most."""
+RECEIVE_BUFFER_BYTES = 512 * 1024 * 1024
+"""Asked of the kernel: some 400,000 lines, since hundreds of thousands of tunnels that end within two minutes
+leave us little CPU to read. It takes memory only for what is queued, and without CAP_NET_ADMIN gives
+``net.core.rmem_max`` at most."""
 
 _SO_RCVBUFFORCE = 33  # asm-generic/socket.h; the socket module names neither
 _SO_MEMINFO = 55
@@ -27,7 +29,7 @@ _MEMINFO_DROPS = 8  # SK_MEMINFO_DROPS, linux/sock_diag.h
 _LONGEST_LINE = 65536
 _BATCH_LINES = 512
 _QUIET_S = 0.1
-_LAST_LINES_S = 5.0
+_LAST_LINES_S = 60.0
 _TIMEVAL = struct.Struct("ll")
 
 
@@ -78,7 +80,7 @@ class LogReceiver:
     def stop(self) -> None:
         """Take what is still coming, until 100 ms pass without a line, and close. May be called again.
 
-        Blocks meanwhile, for 5 s at most. Stop HAProxy first.
+        Blocks meanwhile, for 60 s at most. Stop HAProxy first.
         """
         if self._sock is None:
             return

@@ -101,6 +101,8 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     """Tunnels called this or more open when a higher level is offered, not at their time in ``opens``."""
     ghost_hold_ns: int = 0
     """How long HAProxy holds the slot of a client that vanished; 0: not known, or without HAProxy."""
+    timer_slack_ns: int = 0
+    """What falls due within this of each other may leave together, at most this late."""
 
     @classmethod
     def pack(
@@ -122,6 +124,7 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
         handshake_timeout_ns: int,
         first_level: int | None = None,
         ghost_hold_ns: int = 0,
+        timer_slack_ns: int = 0,
     ) -> "Assignment":
         """Build one from number sequences of equal length; ``first_level`` None: all open at their time."""
         return cls(
@@ -141,6 +144,7 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
             handshake_timeout_ns=handshake_timeout_ns,
             first_level=MOST_TUNNELS if first_level is None else first_level,
             ghost_hold_ns=ghost_hold_ns,
+            timer_slack_ns=timer_slack_ns,
         )
 
     @property

@@ -26,7 +26,7 @@ HAPROXY_DESCRIPTORS = 60
 DRIVER_BYTES = 3_000
 HAPROXY_BYTES = 6_700  # with the log line that it keeps; 4,700 without a log
 BACKEND_BYTES = 3_000
-SOCKET_BYTES = 3_700
+SOCKET_BYTES = 5_100  # 20.3 KB for a tunnel's four, measured at 100,000 (benchmarks/scale.py)
 PROCESS_BYTES = 60_000_000
 """Of a Python process with its libraries; the rest are per tunnel, and of the kernel per socket."""
 

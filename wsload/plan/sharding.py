@@ -151,6 +151,7 @@ def assignments(plan: Plan) -> list[Assignment]:
                 handshake_timeout_ns=load.handshake_timeout_ns,
                 first_level=first_level,
                 ghost_hold_ns=ghost_hold_ns(plan.profile),
+                timer_slack_ns=load.timer_slack_ns,
             )
         )
     return parts

@@ -131,6 +131,7 @@ LOAD: Keys = {
     "pin": Key("pin", truth),
     "seed": Key("seed", count(1, least=0, most=_MOST_SEED)),
     "lag_limit": Key("lag_limit_ns", duration("50ms", least_ns=1)),
+    "timer_slack": Key("timer_slack_ns", duration("200us")),
 }
 COHORT: Keys = {
     "name": Key("name", cohort_name),

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 import msgspec
 
-from wsload.units import NS_PER_S
+from wsload.units import NS_PER_S, NS_PER_US
 
 
 class Via(StrEnum):
@@ -233,6 +233,9 @@ class Load(Struct, frozen=True, kw_only=True):
     """Give driver, HAProxy and backend cores of their own."""
     lag_limit_ns: int = 50_000_000
     """Generator lag p99 in the hold above which the result is not valid."""
+    timer_slack_ns: int = 200 * NS_PER_US
+    """Timed wake-ups of a driver worker are at least this far apart: what falls due in between leaves
+    together, at most this late. More is cheaper, and shows as lag."""
 
 
 class Cohort(Struct, frozen=True, kw_only=True):

@@ -33,6 +33,13 @@ def _stated(raw: Raw, table: str, key: str) -> bool:
     return isinstance(inner, Mapping) and key in inner
 
 
+def _a_stated_timer_slack_is_below_the_lag_limit(profile: Profile, raw: Raw) -> Iterator[Breach]:
+    slack_ns, limit_ns = profile.load.timer_slack_ns, profile.load.lag_limit_ns
+    if _stated(raw, "load", "timer_slack") and slack_ns >= limit_ns:
+        problem = f"{format_duration(slack_ns)} alone reaches load.lag_limit, {format_duration(limit_ns)}"
+        yield Breach("load.timer_slack", problem, f'write less, such as "{haproxy_time(limit_ns // 5)}"')
+
+
 def _urls_go_with_via_url(profile: Profile, raw: Raw) -> Iterator[Breach]:
     if profile.target.via is Via.URL and not profile.target.urls:
         yield Breach("target.url", 'via = "url" needs one', 'write url = "ws://host:port/path"')
@@ -216,6 +223,7 @@ _TURNING = frozenset({Traffic.GHOST, Traffic.HALF_CLOSED, Traffic.STALLED, Traff
 
 
 RULES: tuple[Rule, ...] = (
+    _a_stated_timer_slack_is_below_the_lag_limit,
     _urls_go_with_via_url,
     _servers_go_with_external,
     _only_the_embedded_backend_misbehaves,

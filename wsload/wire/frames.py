@@ -4,6 +4,7 @@ Source: RFC 6455, section 5. Common is: final, unmasked, no RSV bit, a known opc
 of payload; anything else goes, bytes and all, to :mod:`wsload.wire.reference`.
 """
 
+from collections.abc import Callable
 from struct import Struct
 from typing import Final
 
@@ -83,22 +84,23 @@ class StampedMessage:
     from bytes an attacker chose, and a load generator's bytes are its own.
     """
 
-    __slots__ = ("_mask64", "_pack", "_prefix", "_tail", "frame_bytes")
+    __slots__ = ("build", "frame_bytes")
 
     def __init__(self, opcode: int, payload_bytes: int, mask: bytes) -> None:
         """``payload_bytes`` is at least :data:`STAMP_BYTES`; ``mask`` is 4 bytes."""
-        self._prefix = frame_header(FINAL | opcode, payload_bytes, mask)
+        prefix = frame_header(FINAL | opcode, payload_bytes, mask)
         tail_bytes = payload_bytes - STAMP_BYTES
-        self._tail = (mask * (tail_bytes // 4 + 1))[:tail_bytes]
-        self._mask64 = int.from_bytes(mask * 2, "little")
-        self._pack = Struct(f"<{len(self._prefix)}sQQ{tail_bytes}s").pack
-        self.frame_bytes = len(self._prefix) + payload_bytes
-        """Length of every frame it builds."""
+        tail = (mask * (tail_bytes // 4 + 1))[:tail_bytes]
+        mask64 = int.from_bytes(mask * 2, "little")
+        pack = Struct(f"<{len(prefix)}sQQ{tail_bytes}s").pack
 
-    def build(self, intended_ns: int, sent_ns: int) -> bytes:
-        """One frame, ready to send."""
-        mask64 = self._mask64
-        return self._pack(self._prefix, intended_ns ^ mask64, sent_ns ^ mask64, self._tail)
+        def build(intended_ns: int, sent_ns: int) -> bytes:  # a closure, as it runs for every message
+            return pack(prefix, intended_ns ^ mask64, sent_ns ^ mask64, tail)
+
+        self.build: Callable[[int, int], bytes] = build
+        """One frame, ready to send, from its intended and its sent time."""
+        self.frame_bytes = len(prefix) + payload_bytes
+        """Length of every frame it builds."""
 
 
 class PlainMessage:
