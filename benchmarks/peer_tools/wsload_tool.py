@@ -1,0 +1,72 @@
+"""wsload itself, as its users start it: ``wsload run`` with ``via = "url"``, causes, record, plots and page on."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.peer_tools.base import SETTLE_S, Latency, Launch, Target, Tool, Traffic, Workload
+
+NAME = "wsload"
+_PROFILE = """
+title = "peers-{traffic}"
+[target]
+via = "url"
+url = "{url}"
+[load]
+tunnels = {tunnels}
+ramp = "{ramp_ms}ms"
+hold = "{hold_ms}ms"
+drain = "5s"
+[[cohort]]
+name = "{traffic}"
+"""
+_CHATTY = """
+traffic = "chatty"
+rate = "{rate_per_s}/s"
+arrivals = "even"
+payload = "64B"
+"""
+
+
+def find(_tools: Path) -> list[str] | None:
+    """Always there: it is this checkout."""
+    return [sys.executable, "-m", "wsload"]
+
+
+def prepare(program: Sequence[str], workload: Workload, target: Target, folder: Path) -> Launch:
+    """Its hold begins where the ramp ends and lasts beyond the measured window."""
+    is_echo = workload.traffic is Traffic.ECHO
+    text = (_PROFILE + (_CHATTY if is_echo else "")).format(
+        traffic=workload.traffic,
+        url=target.url,
+        tunnels=workload.tunnels,
+        ramp_ms=round(workload.ramp_s * 1000),
+        hold_ms=round((workload.hold_s + 2 * SETTLE_S) * 1000),
+        rate_per_s=workload.rate_per_s,
+    )
+    (folder / "peers.toml").write_text(text, encoding="utf-8")
+    return Launch([*program, "run", "peers.toml", "--out", "run", "--json"])
+
+
+def latency(_folder: Path, words: str) -> Latency:
+    """From the summary on stdout; both ways of counting."""
+    metrics = json.loads(words)["metrics"]
+    service, corrected = (metrics[name]["all"] for name in ("echo_service", "echo_corrected"))
+    return Latency(
+        p50_ms=service["p50"],
+        p99_ms=service["p99"],
+        mean_ms=service["mean"],
+        corrected_p50_ms=corrected["p50"],
+        corrected_p99_ms=corrected["p99"],
+    )
+
+
+TOOL = Tool(
+    name=NAME,
+    find=find,
+    version_arguments=("--version",),
+    prepare=prepare,
+    latency=latency,
+    has_memory_bar=False,
+)
