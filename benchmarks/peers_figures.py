@@ -16,8 +16,9 @@ CPU_BAR = 4.0
 """So many times ours at least is what a peer's CPU for an echo should be."""
 MEMORY_BAR = 8.0
 """And so many times ours a peer's memory for a tunnel."""
-_BASE_TUNNELS = 10
-"""A tool is at its base while it holds no more."""
+_FEW = 10
+_FEW_HOLD_S = 3.0
+_LEAST_SAMPLES = 2
 _FULL_SHARE = 0.99
 """Of the tunnels or echoes asked for; with fewer a figure is of another load, and the table says so."""
 
@@ -35,8 +36,8 @@ class Setting(msgspec.Struct, frozen=True):
 class Measurement(msgspec.Struct, kw_only=True):
     """One tool on one workload in one round. Where ``error`` says why it failed, no figure counts.
 
-    CPU and memory are of the whole process tree. ``steady`` is the median of the hold's samples, ``base`` the last
-    sample before the tool opened its tunnels.
+    CPU and memory are of the whole process tree. ``steady`` is the median of the hold's samples, ``base`` the
+    same of a run with ten tunnels.
     """
 
     tool: str
@@ -47,14 +48,14 @@ class Measurement(msgspec.Struct, kw_only=True):
     setting: Setting
     error: str = ""
     held: float = 0.0
-    """Tunnels open in the hold, on average, as the backend counts them."""
+    """Tunnels open in the hold on average, as the backend counts them."""
     echoes_per_s: float = 0.0
     """As the backend counts them."""
     cpu_cores: float = 0.0
     """Over the hold."""
     cpu_us_per_echo: float | None = None
     cpu_us_per_opening: float | None = None
-    """From the base to the hold's begin, with whatever those already open did meanwhile."""
+    """Up to the hold's begin, less what a run with ten tunnels took up to its own."""
     haproxy_cpu_us_per_echo: float | None = None
     haproxy_cpu_cores: float = 0.0
     backend_cpu_cores: float = 0.0
@@ -70,53 +71,75 @@ class Measurement(msgspec.Struct, kw_only=True):
     latency: Latency = Latency()
 
 
-def measured(samples: Sequence[Sample], workload: Workload) -> dict[str, Any]:
-    """The figures of a :class:`Measurement`, from samples of a tool's whole life.
+def few_of(workload: Workload) -> Workload:
+    """The same with so few tunnels that a tool is at its base: started, warm, and all but empty."""
+    return msgspec.structs.replace(workload, tunnels=_FEW, ramp_s=1.0, hold_s=_FEW_HOLD_S)
 
-    The window is the same for all: it begins :data:`SETTLE_S` after the planned end of the ramp, counted from the
-    first tunnel at the backend, and lasts as long as the workload's hold.
+
+def window_of(samples: Sequence[Sample], workload: Workload) -> list[Sample]:
+    """The samples of the hold, which is the same for all tools: from :data:`SETTLE_S` after the planned end of the
+    ramp, counted from the first tunnel at the backend, for as long as the workload says.
 
     Raises:
-        WsloadError: The tool opened no tunnel, or ended before the window did.
+        WsloadError: The tool opened no tunnel, or its tunnels went too early.
     """
-    first = next((place for place, sample in enumerate(samples) if sample.tunnels > 0), None)
-    if first is None:
+    opened_s = next((each.t_s for each in samples if each.tunnels > 0), None)
+    if opened_s is None:
         raise WsloadError("it opened no tunnel")
-    base = samples[max(first - 1, 0)]
-    if samples[first].tunnels <= _BASE_TUNNELS:
-        base = samples[first]
-    begin_s = samples[first].t_s + workload.ramp_s + SETTLE_S
+    begin_s = opened_s + workload.ramp_s + SETTLE_S
     window = [each for each in samples if begin_s <= each.t_s <= begin_s + workload.hold_s]
-    if len(window) < 2 or not window[-1].tunnels:
+    if len(window) < _LEAST_SAMPLES or not window[-1].tunnels:
         raise WsloadError("its tunnels were gone before the hold's end")
+    return window
+
+
+def measured(window: Sequence[Sample], workload: Workload) -> dict[str, Any]:
+    """Figures of a :class:`Measurement` from the hold's samples."""
     begin, end = window[0], window[-1]
     took_s = end.t_s - begin.t_s
-    held = statistics.fmean(each.tunnels for each in window)
-    echoes = (end.replied_bytes - begin.replied_bytes) / REPLY_FRAME_BYTES
-    steady_bytes = round(statistics.median(each.tool.pss_bytes for each in window))
-    driver_bytes = statistics.median(each.driver.pss_bytes for each in window) - base.driver.pss_bytes
-    figures: dict[str, Any] = {
-        "held": held,
-        "cpu_cores": (end.tool.cpu_s - begin.tool.cpu_s) / took_s,
-        "cpu_us_per_opening": (begin.tool.cpu_s - base.tool.cpu_s) / max(begin.tunnels, 1) * 1e6,
-        "haproxy_cpu_cores": (end.haproxy_cpu_s - begin.haproxy_cpu_s) / took_s,
+    cpu_s = end.tool.cpu_s - begin.tool.cpu_s
+    haproxy_cpu_s = end.haproxy_cpu_s - begin.haproxy_cpu_s
+    found: dict[str, Any] = {
+        "held": _held(window),
+        "cpu_cores": cpu_s / took_s,
+        "haproxy_cpu_cores": haproxy_cpu_s / took_s,
         "backend_cpu_cores": (end.backend_cpu_s - begin.backend_cpu_s) / took_s,
-        "base_bytes": base.tool.pss_bytes,
-        "steady_bytes": steady_bytes,
-        "peak_bytes": max(each.tool.pss_bytes for each in samples),
-        "bytes_per_tunnel": (steady_bytes - base.tool.pss_bytes) / held,
+        "steady_bytes": _steady_bytes(window),
         "processes": end.tool.processes,
-        "driver_bytes_per_tunnel": driver_bytes / held if end.driver.processes else None,
     }
+    echoes = (end.replied_bytes - begin.replied_bytes) / REPLY_FRAME_BYTES
     if workload.traffic is Traffic.ECHO and echoes:
-        figures |= {
+        found |= {
             "echoes_per_s": echoes / took_s,
-            "cpu_us_per_echo": (end.tool.cpu_s - begin.tool.cpu_s) / echoes * 1e6,
-            "haproxy_cpu_us_per_echo": (end.haproxy_cpu_s - begin.haproxy_cpu_s) / echoes * 1e6,
+            "cpu_us_per_echo": cpu_s / echoes * 1e6,
+            "haproxy_cpu_us_per_echo": haproxy_cpu_s / echoes * 1e6,
         }
         if end.driver.processes:
-            figures["driver_cpu_us_per_echo"] = (end.driver.cpu_s - begin.driver.cpu_s) / echoes * 1e6
-    return figures
+            found["driver_cpu_us_per_echo"] = (end.driver.cpu_s - begin.driver.cpu_s) / echoes * 1e6
+    return found
+
+
+def grown(few: Sequence[Sample], many: Sequence[Sample]) -> dict[str, Any]:
+    """What more tunnels took: figures from the holds of two runs that differ in their number alone."""
+    more = _held(many) - _held(few)
+    opened = max(many[0].tunnels - few[0].tunnels, 1)
+    found: dict[str, Any] = {
+        "base_bytes": _steady_bytes(few),
+        "bytes_per_tunnel": (_steady_bytes(many) - _steady_bytes(few)) / more,
+        "cpu_us_per_opening": (many[0].tool.cpu_s - few[0].tool.cpu_s) / opened * 1e6,
+    }
+    if many[0].driver.processes:
+        drivers = (statistics.median(each.driver.pss_bytes for each in window) for window in (many, few))
+        found["driver_bytes_per_tunnel"] = (next(drivers) - next(drivers)) / more
+    return found
+
+
+def _held(window: Sequence[Sample]) -> float:
+    return statistics.fmean(each.tunnels for each in window)
+
+
+def _steady_bytes(window: Sequence[Sample]) -> int:
+    return round(statistics.median(each.tool.pss_bytes for each in window))
 
 
 def check_alike(measurements: Sequence[Measurement]) -> None:

@@ -15,11 +15,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
+import msgspec
 import psutil
 
-from benchmarks.peer_tools.base import Launch, Target, Tool, Traffic, Workload
-from benchmarks.peers_figures import Measurement, Setting, measured
-from benchmarks.peers_samples import Watch
+from benchmarks.peer_tools.base import Latency, Launch, Target, Tool, Traffic, Workload
+from benchmarks.peers_figures import Measurement, Setting, few_of, grown, measured, window_of
+from benchmarks.peers_samples import Sample, Watch
 from wsload import children
 from wsload.backend.process import EmbeddedBackend
 from wsload.errors import WsloadError
@@ -27,6 +28,7 @@ from wsload.haproxy.process import HaproxyFleet
 from wsload.profile.load import parse_profile
 
 _PATH = "/ws"
+_SCRATCH = "wsload-peers-"
 _PR_SET_CHILD_SUBREAPER = 36
 _LAST_WORDS = 3
 _BEYOND_S = 60.0
@@ -72,7 +74,7 @@ class Road:
 async def road(most_tunnels: int) -> AsyncIterator[Road]:
     """One HAProxy and one backend, as wsload's own runs have them; both are gone afterwards."""
     profile = parse_profile(f"[load]\ntunnels = {most_tunnels}\n", "peers")
-    with tempfile.TemporaryDirectory(prefix="wsload-peers-") as folder:
+    with tempfile.TemporaryDirectory(prefix=_SCRATCH) as folder:
         async with contextlib.AsyncExitStack() as stack:
             backend = await EmbeddedBackend.start(profile.backend)
             stack.push_async_callback(backend.stop)
@@ -94,19 +96,33 @@ async def measure(
         setting=here.setting,
     )
     try:
-        await here.empty()
-        with tempfile.TemporaryDirectory(prefix="wsload-peers-", ignore_cleanup_errors=True) as scratch:
-            folder = Path(scratch)
-            launch = tool.prepare(program, workload, here.target, folder)
-            async with Watch(here.backend, here.fleet.pids[0], here.processes) as watch:
-                words = await _run(launch, workload, folder, here)
-            for name, value in measured(watch.samples, workload).items():
-                setattr(result, name, value)
-            if workload.traffic is Traffic.ECHO:
-                result.latency = tool.latency(folder, words)
+        few = []
+        if workload.traffic is Traffic.IDLE:
+            fewer = few_of(workload)
+            samples, _ = await _watched(tool, program, fewer, here)
+            few = window_of(samples, fewer)
+        samples, result.latency = await _watched(tool, program, workload, here)
+        window = window_of(samples, workload)
+        figures = measured(window, workload) | (grown(few, window) if few else {})
+        figures["peak_bytes"] = max(each.tool.pss_bytes for each in samples)
+        result = msgspec.structs.replace(result, **figures)
     except (WsloadError, OSError, ValueError, LookupError) as error:
         result.error = str(error) or type(error).__name__
     return result
+
+
+async def _watched(
+    tool: Tool, program: Sequence[str], workload: Workload, here: Road
+) -> tuple[list[Sample], Latency]:
+    """A tool's whole life in samples, and what it reported. Raises WsloadError where it fails."""
+    await here.empty()
+    with tempfile.TemporaryDirectory(prefix=_SCRATCH, ignore_cleanup_errors=True) as scratch:
+        folder = Path(scratch)
+        launch = tool.prepare(program, workload, here.target, folder)
+        async with Watch(here.backend, here.fleet.pids[0], here.processes) as watch:
+            words = await _run(launch, workload, folder, here)
+        is_timed = workload.traffic is Traffic.ECHO
+        return watch.samples, tool.latency(folder, words) if is_timed else Latency()
 
 
 async def _run(launch: Launch, workload: Workload, folder: Path, here: Road) -> str:

@@ -37,19 +37,23 @@ def prepare(program: Sequence[str], workload: Workload, target: Target, folder: 
     A "send" without "capture" or "match" does not wait for its reply, and costs Artillery least: with them it
     keeps a timer of ten seconds for each message.
     """
-    idle = [{"think": workload.stay_s}]
-    flow: list[object] = list(idle)
+    step: dict[str, object] = {"think": _milliseconds(workload.stay_s)}
     if workload.traffic is Traffic.ECHO:
         count = round(workload.stay_s * workload.rate_per_s)
-        flow = [{"loop": [{"send": PAYLOAD}, {"think": workload.gap_s}], "count": count}]
-    phase = {"duration": workload.ramp_s, "arrivalCount": workload.tunnels}
+        step = {"loop": [{"send": PAYLOAD}, {"think": _milliseconds(workload.gap_s)}], "count": count}
+    phase = {"duration": _milliseconds(workload.ramp_s), "arrivalCount": workload.tunnels}
     # JSON is YAML too.
     script = {
         "config": {"target": target.url, "phases": [phase]},
-        "scenarios": [{"engine": "ws", "flow": flow}],
+        "scenarios": [{"engine": "ws", "flow": [step]}],
     }
     (folder / "script.yml").write_text(json.dumps(script), encoding="utf-8")
     return Launch([*program, "run", "--quiet", "--output", "report.json", "script.yml"], _QUIET)
+
+
+def _milliseconds(seconds: float) -> str:
+    """As it takes fractions of a second."""
+    return f"{round(1000 * seconds)}ms"
 
 
 def latency(_folder: Path, _words: str) -> Latency:
