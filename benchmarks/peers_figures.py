@@ -17,7 +17,6 @@ CPU_BAR = 4.0
 MEMORY_BAR = 8.0
 """And so many times ours a peer's memory for a tunnel."""
 _FEW = 10
-_FEW_HOLD_S = 3.0
 _LEAST_SAMPLES = 2
 _FULL_SHARE = 0.99
 """Of the tunnels or echoes asked for; with fewer a figure is of another load, and the table says so."""
@@ -72,8 +71,11 @@ class Measurement(msgspec.Struct, kw_only=True):
 
 
 def few_of(workload: Workload) -> Workload:
-    """The same with so few tunnels that a tool is at its base: started, warm, and all but empty."""
-    return msgspec.structs.replace(workload, tunnels=_FEW, ramp_s=1.0, hold_s=_FEW_HOLD_S)
+    """The same with so few tunnels that a tool is at its base: all its processes there, warm, and next to empty.
+
+    It takes as long as the workload does, for runtimes give memory back when they have been quiet for a while.
+    """
+    return msgspec.structs.replace(workload, tunnels=_FEW, sized_for=workload.tunnels)
 
 
 def window_of(samples: Sequence[Sample], workload: Workload) -> list[Sample]:

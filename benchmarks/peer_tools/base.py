@@ -33,6 +33,8 @@ class Workload(msgspec.Struct, frozen=True):
     hold_s: float
     rate_per_s: float = 0.0
     """Messages of each tunnel."""
+    sized_for: int = 0
+    """As many processes as for so many tunnels, where that is more: a tool at its base has them all."""
 
     @property
     def opened_per_s(self) -> float:

@@ -60,7 +60,7 @@ def prepare(program: Sequence[str], workload: Workload, target: Target, folder: 
     plan = {
         "url": target.url,
         "tunnels": workload.tunnels,
-        "vus": math.ceil(workload.tunnels / _TUNNELS_PER_VU),
+        "vus": math.ceil(max(workload.tunnels, workload.sized_for) / _TUNNELS_PER_VU),
         "opened_per_s": workload.opened_per_s,
         "stay_s": workload.stay_s,
         "gap_ms": round(1000 * workload.gap_s) if workload.traffic is Traffic.ECHO else 0,

@@ -77,7 +77,7 @@ def prepare(program: Sequence[str], workload: Workload, target: Target, folder: 
     # Erlang's name server on loopback alone; and its schedulers do not spin while they wait.
     environment = {
         "ERL_EPMD_ADDRESS": "127.0.0.1",
-        "ERL_FLAGS": "+sbwt none +sbwtdcpu none +sbwtdio none",
+        "ERL_FLAGS": "+S 1:1 +sbwt none +sbwtdcpu none +sbwtdio none",
     }
     return Launch([*program, "-f", "tsung.xml", "-l", "log", "-n", "start"], environment)
 

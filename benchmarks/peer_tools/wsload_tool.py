@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.peer_tools.base import SETTLE_S, Latency, Launch, Target, Tool, Traffic, Workload
+from wsload.plan.preflight import read_machine
+from wsload.plan.sharding import make_plan
+from wsload.profile.load import parse_profile
 
 NAME = "wsload"
 _PROFILE = """
@@ -18,6 +21,7 @@ tunnels = {tunnels}
 ramp = "{ramp_ms}ms"
 hold = "{hold_ms}ms"
 drain = "5s"
+workers = {workers}
 [[cohort]]
 name = "{traffic}"
 """
@@ -35,16 +39,19 @@ def find(_tools: Path) -> list[str] | None:
 
 
 def prepare(program: Sequence[str], workload: Workload, target: Target, folder: Path) -> Launch:
-    """Its hold begins where the ramp ends and lasts beyond the measured window."""
+    """Its hold begins where the ramp ends and lasts beyond the measured window; as many workers as "auto" gives."""
     is_echo = workload.traffic is Traffic.ECHO
-    text = (_PROFILE + (_CHATTY if is_echo else "")).format(
-        traffic=workload.traffic,
-        url=target.url,
-        tunnels=workload.tunnels,
-        ramp_ms=round(workload.ramp_s * 1000),
-        hold_ms=round((workload.hold_s + 2 * SETTLE_S) * 1000),
-        rate_per_s=workload.rate_per_s,
-    )
+    profile = _PROFILE + (_CHATTY if is_echo else "")
+    values = {
+        "traffic": workload.traffic,
+        "url": target.url,
+        "ramp_ms": round(workload.ramp_s * 1000),
+        "hold_ms": round((workload.hold_s + 2 * SETTLE_S) * 1000),
+        "rate_per_s": workload.rate_per_s,
+    }
+    text = profile.format(tunnels=max(workload.tunnels, workload.sized_for), workers='"auto"', **values)
+    workers = make_plan(parse_profile(text, "peers"), read_machine()).workers
+    text = profile.format(tunnels=workload.tunnels, workers=workers, **values)
     (folder / "peers.toml").write_text(text, encoding="utf-8")
     return Launch([*program, "run", "peers.toml", "--out", "run", "--json"])
 
