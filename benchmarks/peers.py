@@ -28,7 +28,7 @@ from benchmarks.peer_tools.base import Traffic, Workload
 from benchmarks.peer_tools.table import OURS, TOOLS, found, install_missing, version_of
 from benchmarks.peers_figures import Measurement, bars, check_alike, describe, remarks, table
 from benchmarks.peers_plot import write_peers_plot
-from benchmarks.peers_run import adopting, cancelled_by_signals, measure, road
+from benchmarks.peers_run import adopting, cancelled_by_signal, measure, road
 from wsload.errors import ExitCode, WsloadError
 
 RECORD = "peers.jsonl"
@@ -53,7 +53,7 @@ async def run_rounds(
     """All tools in turn on each workload, as often as there are rounds; each result is written at once."""
     task = asyncio.current_task()
     assert task is not None
-    cancelled_by_signals(task)
+    cancelled_by_signal(task)
     versions = {name: version_of(TOOLS[name], program) for name, program in programs.items()}
     before = max((each.round for each in read_record(record)), default=0) if record.exists() else 0
     with adopting():

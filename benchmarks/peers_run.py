@@ -167,16 +167,16 @@ def _begin(parent_pid: int) -> None:
 
 
 def end_all(process: "subprocess.Popen[bytes]", here: Road) -> None:
-    """End a tool with all that it started, and reap it."""
-    left = here.processes()
-    for each in left:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            each.kill()
-    process.wait()
-    for each in left:
-        if each.pid != process.pid:  # those whose parents are gone are ours to reap
-            with contextlib.suppress(ChildProcessError):
+    """End a tool with all that it started, also what it starts meanwhile, and reap it."""
+    while left := here.processes():
+        for each in left:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                each.kill()
+        process.wait()
+        for each in left:
+            with contextlib.suppress(ChildProcessError):  # the tool itself; and whose parent reaps it
                 os.waitpid(each.pid, 0)
+    process.wait()
 
 
 def _last_words(folder: Path) -> str:
@@ -196,7 +196,19 @@ def adopting() -> Iterator[None]:
         libc.prctl(_PR_SET_CHILD_SUBREAPER, 0)
 
 
-def cancelled_by_signals(task: "asyncio.Task[None]") -> None:
-    """SIGINT and SIGTERM cancel the task, so that all is put away on the way out."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+def cancelled_by_signal(task: "asyncio.Task[None]") -> None:
+    """The first SIGINT or SIGTERM cancels the task, and all is put away on the way out; further ones do not hurry
+    that."""
+    loop, numbers = asyncio.get_running_loop(), (signal.SIGINT, signal.SIGTERM)
+
+    def cancel() -> None:
+        for number in numbers:
+            loop.add_signal_handler(number, _ignore)
+        task.cancel()
+
+    for number in numbers:
+        loop.add_signal_handler(number, cancel)
+
+
+def _ignore() -> None:
+    """We are on our way already."""
