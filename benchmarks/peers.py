@@ -1,12 +1,13 @@
 """wsload against Locust, Artillery, Tsung, k6 and tcpkali: the same tunnels through the same HAProxy.
 
-Two workloads: idle tunnels held, and tunnels that each echo ten times a second. Tools run in turn, round after
-round, and what each takes is read from outside of it: CPU of the whole process tree, PSS, and what the backend
-counts. Each measurement is a line of ``OUT/peers.jsonl``, to which later calls append; the report is made from that
-file: a table on stdout, and JSON and a plot in ``OUT``. The exit code is 1 where a tool failed or a bar is missed.
+Two workloads: idle tunnels held, and tunnels that each echo ten times a second. Tools run in turn, round
+after round, and what each takes is read from outside of it: CPU of the whole process tree, PSS, and what the
+backend counts. Each measurement is a line of ``OUT/peers.jsonl``, to which later calls append; the report is
+made from that file: a table on stdout, and JSON and a plot in ``OUT``. The exit code is 1 where a tool failed
+or a bar is missed.
 
-    python benchmarks/peers.py --install               # three rounds of all, some 18 minutes
-    python benchmarks/peers.py --rounds 1 Locust       # one more of wsload and Locust
+    python benchmarks/peers.py --install               # three rounds of all, half an hour
+    python benchmarks/peers.py --rounds 1 wsload k6    # one more of these two
     python benchmarks/peers.py --report results/peers/peers.jsonl
 
 docs/peers.md says how each tool is configured, and why.
@@ -16,6 +17,7 @@ import argparse
 import asyncio
 import json
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,7 @@ import msgspec
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # of a script Python puts its own folder there
 
 from benchmarks.peer_tools.base import Traffic, Workload
-from benchmarks.peer_tools.table import OURS, TOOLS, found, install_missing, version_of
+from benchmarks.peer_tools.table import TOOLS, found, install_missing, version_of
 from benchmarks.peers_figures import Measurement, bars, check_alike, describe, remarks, table
 from benchmarks.peers_plot import write_peers_plot
 from benchmarks.peers_run import adopting, cancelled_by_signal, measure, road
@@ -55,14 +57,17 @@ async def run_rounds(
     assert task is not None
     cancelled_by_signal(task)
     versions = {name: version_of(TOOLS[name], program) for name, program in programs.items()}
-    before = max((each.round for each in read_record(record)), default=0) if record.exists() else 0
+    done = (
+        Counter((each.tool, each.workload.traffic) for each in read_record(record)) if record.exists() else {}
+    )
     with adopting():
-        for number in range(before + 1, before + rounds + 1):
+        for number in range(1, rounds + 1):
             async with road(max(each.tunnels for each in workloads)) as here:
                 for workload in workloads:
                     for name, program in programs.items():
-                        print(f"round {number}, {workload.traffic}: {name} ...", file=sys.stderr)
-                        result = await measure(TOOLS[name], program, versions[name], workload, here, number)
+                        nth = done.get((name, workload.traffic), 0) + number
+                        print(f"round {nth}, {workload.traffic}: {name} ...", file=sys.stderr)
+                        result = await measure(TOOLS[name], program, versions[name], workload, here, nth)
                         if result.error:
                             print(f"{name} failed: {result.error}", file=sys.stderr)
                         with record.open("ab") as file:
@@ -104,7 +109,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("tools", nargs="*", metavar="TOOL", help=f"beside {OURS}: {', '.join(TOOLS)}")
+    parser.add_argument("tools", nargs="*", metavar="TOOL", help=f"of {', '.join(TOOLS)}; default all")
     parser.add_argument(
         "--install", action="store_true", help="install Locust, Artillery and Tsung if missing"
     )
@@ -137,7 +142,7 @@ def main() -> None:
 def _act(options: argparse.Namespace) -> int:
     if options.report is not None:
         return 0 if report(read_record(options.report), options.report.parent) else 1
-    names = [OURS, *(name for name in options.tools if name != OURS)] if options.tools else []
+    names = options.tools
     if options.install:
         install_missing(names, options.place)
     programs = found(names, options.place)

@@ -71,16 +71,16 @@ class Measurement(msgspec.Struct, kw_only=True):
 
 
 def few_of(workload: Workload) -> Workload:
-    """The same with so few tunnels that a tool is at its base: all its processes there, warm, and next to empty.
+    """The same with so few tunnels that a tool is at its base: all processes there, warm, and next to empty.
 
-    It takes as long as the workload does, for runtimes give memory back when they have been quiet for a while.
+    It takes as long as the workload, for runtimes give memory back when they have been quiet for a while.
     """
     return msgspec.structs.replace(workload, tunnels=_FEW, sized_for=workload.tunnels)
 
 
 def window_of(samples: Sequence[Sample], workload: Workload) -> list[Sample]:
-    """The samples of the hold, which is the same for all tools: from :data:`SETTLE_S` after the planned end of the
-    ramp, counted from the first tunnel at the backend, for as long as the workload says.
+    """The samples of the hold, which is the same for all tools: from :data:`SETTLE_S` after the planned end of
+    the ramp, counted from the first tunnel at the backend, for as long as the workload says.
 
     Raises:
         WsloadError: The tool opened no tunnel, or its tunnels went too early.

@@ -197,8 +197,8 @@ def adopting() -> Iterator[None]:
 
 
 def cancelled_by_signal(task: "asyncio.Task[None]") -> None:
-    """The first SIGINT or SIGTERM cancels the task, and all is put away on the way out; further ones do not hurry
-    that."""
+    """The first SIGINT or SIGTERM cancels the task, and all is put away on the way out; further ones do
+    nothing."""
     loop, numbers = asyncio.get_running_loop(), (signal.SIGINT, signal.SIGTERM)
 
     def cancel() -> None:

@@ -1,7 +1,7 @@
 """What a tool, HAProxy and the backend use, read from outside while the tool runs.
 
-CPU is of whole process trees, ended children included. Memory is PSS (proc_pid_smaps_rollup(5)): a page that several
-processes share counts once, split among them, so that a tool of many processes is not charged for it several times.
+CPU is of whole process trees, ended children included. Memory is PSS (proc_pid_smaps_rollup(5)): a page that
+several processes share is split among them, so that a tool of many processes is charged for it once.
 """
 
 import asyncio
@@ -44,7 +44,7 @@ class Sample(msgspec.Struct, frozen=True):
 
 
 def usage_of(processes: Sequence[psutil.Process]) -> Usage:
-    """Processes that end while they are read are left out; CPU of children that ended is with their parent."""
+    """Those that end while they are read are left out; CPU of children that ended is with their parent."""
     cpu_s, pss_bytes, count = 0.0, 0, 0
     for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess, psutil.ZombieProcess, psutil.AccessDenied):

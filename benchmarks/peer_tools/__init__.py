@@ -1,1 +1,1 @@
-"""The load generators that ``benchmarks/peers.py`` compares: for each, how it is found, told what to do, and read."""
+"""The load generators that ``benchmarks/peers.py`` compares: how each is found, told what to do, and read."""

@@ -20,7 +20,12 @@ const echo = new Trend('echo', true);
 
 export const options = {
   scenarios: {
-    tunnels: { executor: 'per-vu-iterations', vus: plan.vus, iterations: 1, maxDuration: `${plan.stay_s + 60}s` },
+    tunnels: {
+      executor: 'per-vu-iterations',
+      vus: plan.vus,
+      iterations: 1,
+      maxDuration: `${plan.stay_s + 60}s`,
+    },
   },
 };
 

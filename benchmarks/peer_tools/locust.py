@@ -1,4 +1,4 @@
-"""Locust with websocket-client: a ``User`` of our own, since Locust itself speaks HTTP and Socket.IO alone."""
+"""Locust with websocket-client: a ``User`` of our own, as Locust itself speaks HTTP and Socket.IO alone."""
 
 import csv
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.peer_tools.base import PAYLOAD, Latency, Launch, Target, Tool, Traffic, Workload
 
-# "Testing non-HTTP systems" of its manual: a client that gevent can patch, and a "request" event for each echo.
+# "Testing non-HTTP systems" of its manual: a client that gevent can patch, and a "request" event an echo.
 # websocket-client's page: skip_utf8_validation, and wsaccel beside it, are what makes it quicker.
 _USER = """
 import time

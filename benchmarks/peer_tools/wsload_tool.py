@@ -1,4 +1,4 @@
-"""wsload itself, as its users start it: ``wsload run`` with ``via = "url"``, causes, record, plots and page on."""
+"""wsload itself, as its users start it: ``wsload run`` with ``via = "url"``, its whole record and report."""
 
 import json
 import sys
@@ -39,7 +39,7 @@ def find(_tools: Path) -> list[str] | None:
 
 
 def prepare(program: Sequence[str], workload: Workload, target: Target, folder: Path) -> Launch:
-    """Its hold begins where the ramp ends and lasts beyond the measured window; as many workers as "auto" gives."""
+    """Its hold lasts beyond the measured window; workers are those that "auto" gives."""
     is_echo = workload.traffic is Traffic.ECHO
     profile = _PROFILE + (_CHATTY if is_echo else "")
     values = {
