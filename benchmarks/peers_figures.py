@@ -79,8 +79,9 @@ def few_of(workload: Workload) -> Workload:
 
 
 def window_of(samples: Sequence[Sample], workload: Workload) -> list[Sample]:
-    """The samples of the hold, which is the same for all tools: from :data:`SETTLE_S` after the planned end of
-    the ramp, counted from the first tunnel at the backend, for as long as the workload says.
+    """The samples of the hold, which is the same for all tools.
+
+    It begins :data:`SETTLE_S` after the ramp's planned end, counted from the first tunnel at the backend.
 
     Raises:
         WsloadError: The tool opened no tunnel, or its tunnels went too early.
