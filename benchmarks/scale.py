@@ -13,7 +13,6 @@ is missed.
 import argparse
 import json
 import platform
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -27,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # of a script Pyth
 
 from benchmarks.scale_figures import Row, growth, profile_text, row_of, table
 from benchmarks.scale_plot import write_scale_plot
-from benchmarks.scale_samples import Sample, Sampler
+from benchmarks.scale_samples import watch
 from wsload.analysis.folder import RunFolder
 from wsload.errors import ExitCode
 from wsload.haproxy.process import find_binary, version
@@ -64,18 +63,6 @@ def measure(tunnels: int, hold_ns: int, slack_ns: int, rate_per_s: float) -> Row
         summary = folder.summary()
         assert summary is not None
         return row_of(folder.info, summary, samples, slack_ns, exit_code, words)
-
-
-def watch(command: Sequence[str]) -> tuple[list[Sample], int, str]:
-    """Run a command to its end: samples of it and its children, its exit code, and what it said."""
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
-        with Sampler(process.pid) as sampler:
-            try:
-                _, errors = process.communicate()
-            except KeyboardInterrupt:  # the command has it too, and drains; what it uses must outlive it
-                process.wait()
-                raise
-        return sampler.samples, process.returncode, errors.strip()
 
 
 def setting_of(rows: Sequence[Row]) -> list[str]:

@@ -1,5 +1,6 @@
 """What a run and the kernel use, read from outside of the run while it lasts."""
 
+import subprocess
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -40,6 +41,8 @@ class Sample(msgspec.Struct, frozen=True):
     processes: dict[Owner, int]
     available_bytes: int
     """MemAvailable of the host."""
+    system_s: dict[Owner, float] = {}
+    """What of ``cpu_s`` was in the kernel."""
 
 
 class Sampler:
@@ -67,21 +70,35 @@ class Sampler:
                 continue
 
 
+def watch(command: Sequence[str]) -> tuple[list[Sample], int, str]:
+    """Run a command to its end: samples of it and its children, its exit code, and what it said."""
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        with Sampler(process.pid) as sampler:
+            try:
+                _, errors = process.communicate()
+            except KeyboardInterrupt:  # the command has it too, and drains; what it uses must outlive it
+                process.wait()
+                raise
+        return sampler.samples, process.returncode, errors.strip()
+
+
 def read_sample(parent: psutil.Process) -> Sample:
     """A process, its children and the kernel now. Raises psutil.NoSuchProcess."""
     cpu_s: dict[Owner, float] = {}
     memory_bytes: dict[Owner, int] = {}
     processes: dict[Owner, int] = {}
+    system_s: dict[Owner, float] = {}
     t_ns = time.monotonic_ns()
     for process in (parent, *parent.children()):
         owner = Owner.PARENT if process.pid == parent.pid else owner_of(process.cmdline())
         times = process.cpu_times()
         cpu_s[owner] = cpu_s.get(owner, 0.0) + times.user + times.system
+        system_s[owner] = system_s.get(owner, 0.0) + times.system
         memory_bytes[owner] = memory_bytes.get(owner, 0) + process.memory_info().rss
         processes[owner] = processes.get(owner, 0) + 1
     meminfo = parse_meminfo(Path("/proc/meminfo").read_text(encoding="ascii"))
     memory_bytes[Owner.KERNEL] = kernel_bytes(meminfo)
-    return Sample(t_ns, cpu_s, memory_bytes, processes, meminfo["MemAvailable"])
+    return Sample(t_ns, cpu_s, memory_bytes, processes, meminfo["MemAvailable"], system_s)
 
 
 def owner_of(arguments: Sequence[str]) -> Owner:

@@ -50,6 +50,30 @@ def test_merging_equals_recording_together(first: list[int], second: list[int]) 
     assert np.array_equal(sparse.counts, together.counts)
 
 
+@given(durations_ns, durations_ns)
+def test_a_cleared_histogram_is_as_good_as_new(before: list[int], after: list[int]) -> None:
+    histogram = recorded(before)
+    histogram.clear()
+    histogram.record_many(after)
+    assert not histogram.over_range
+    assert np.array_equal(histogram.counts, recorded(after).counts)
+    assert histogram.sparse() == recorded(after).sparse()
+
+
+@given(durations_ns, durations_ns)
+def test_what_was_merged_or_decoded_is_told_whole(first: list[int], second: list[int]) -> None:
+    merged = recorded(first)
+    merged.merge(recorded(second))
+    by_parts = Histogram()
+    by_parts.merge_sparse(*recorded(second).sparse())
+    by_parts.merge_sparse(*recorded(first).sparse())
+    together = recorded(first + second)
+    for histogram in (merged, by_parts, Histogram.decode(together.encode())):
+        assert histogram.encode() == together.encode()
+        assert histogram.sparse() == together.sparse()
+        assert (histogram.total(), histogram.max_ns()) == (len(first + second), together.max_ns())
+
+
 def test_values_above_the_range_are_counted_not_filed() -> None:
     histogram = recorded([HIGHEST_US * NS_PER_US * 2, 5_000_000])
     assert histogram.over_range == 1

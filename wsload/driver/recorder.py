@@ -1,6 +1,7 @@
 """What one cohort of one worker saw in the current interval, filed by phase.
 
-The hot path only appends to plain lists; :meth:`CohortRecorder.flush` files them in bulk with numpy.
+The hot path only appends to plain lists; :meth:`CohortRecorder.flush` files them in bulk with numpy, and
+empties them in place, as senders keep their ``append``.
 """
 
 import numpy as np
@@ -13,8 +14,9 @@ from wsload.record.snapshot import CohortInterval, SparseCounts
 from wsload.units import NS_PER_MS
 from wsload.wire.frames import STAMP_BYTES
 
-FLUSH_AT = 8192
-"""Collected samples above which the next housekeeping files them, so that memory stays bounded."""
+FLUSH_AT = 1000
+"""Collected samples above which the next housekeeping files them. Nothing is sent meanwhile: 1,000 take
+0.17 ms; 8,000 would take 0.9 ms, for a third less a sample."""
 _CLOCK_SLACK_NS = NS_PER_MS
 
 _PHASES = (Phase.OPEN, Phase.HOLD, Phase.DRAIN)
@@ -106,8 +108,8 @@ class CohortRecorder:
     def _flush_sent(self) -> None:
         if not self.due_ns:
             return
-        due_ns = np.array(self.due_ns, dtype=np.int64)
-        lag_ns = np.array(self.sent_ns, dtype=np.int64) - due_ns if self.sent_ns else None
+        due_ns = _array(self.due_ns)
+        lag_ns = _array(self.sent_ns) - due_ns if self.sent_ns else None
         self.due_ns.clear()
         self.sent_ns.clear()
         for phase, chosen in self._by_phase(due_ns):
@@ -120,7 +122,7 @@ class CohortRecorder:
             return
         stamps = np.frombuffer(b"".join(self.stamps), "<i8").reshape(-1, STAMP_BYTES // 8)
         intended_ns, sent_ns = stamps[:, 0], stamps[:, 1]
-        received_ns = np.array(self.received_ns, dtype=np.int64)
+        received_ns = _array(self.received_ns)
         self.stamps.clear()
         self.received_ns.clear()
         # Only our own stamps name times within this run; a backend's own bytes do not.
@@ -159,3 +161,8 @@ class CohortRecorder:
     def _add(self, phase: Phase, name: str, number: int) -> None:
         counters = self._counters.setdefault(phase, {})
         counters[name] = counters.get(name, 0) + number
+
+
+def _array(times_ns: list[int]) -> NDArray[np.int64]:
+    """A third faster than np.array, which looks for what is in the list first."""
+    return np.fromiter(times_ns, np.int64, len(times_ns))

@@ -209,7 +209,7 @@ class Collector:
             missing_workers=sorted(expected - present.keys()),
         )
         self._folder.append_json(layout.SNAPSHOTS, line)
-        self._write_latency_log(merged, self._closed_ns, end_ns)
+        self._write_latency_log(line, merged, self._closed_ns, end_ns)
         length_s = (end_ns - self._closed_ns) / NS_PER_S
         self._closed_seq, self._closed_ns = seq, end_ns
         closed = ClosedInterval(line, merged, length_s)
@@ -246,14 +246,14 @@ class Collector:
         ]
         return drivers + self.others
 
-    def _write_latency_log(self, merged: Merged, from_ns: int, to_ns: int) -> None:
+    def _write_latency_log(self, line: IntervalLine, merged: Merged, from_ns: int, to_ns: int) -> None:
         """HdrHistogram's interval log, one tagged line a histogram; values in us (HistogramLogWriter)."""
         lines = [
             f"Tag={metric}:{cohort}:{phase},{from_ns / NS_PER_S:.3f},{(to_ns - from_ns) / NS_PER_S:.3f},"
-            f"{histogram.max_ns() / NS_PER_MS:.3f},{histogram.encode()}\n"
-            for cohort, phases in merged.items()
+            f"{merged[cohort][phase].histograms[metric].max_ns() / NS_PER_MS:.3f},{encoded}\n"
+            for cohort, phases in line.cohorts.items()
             for phase, part in phases.items()
-            for metric, histogram in part.histograms.items()
+            for metric, encoded in part.histograms.items()
             if metric not in ("tunnel_age", "idle_at_disconnect")
         ]
         if lines:
