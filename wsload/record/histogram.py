@@ -130,11 +130,12 @@ class Histogram:
 
     def min_ns(self) -> int:
         """The smallest value's bucket start; 0 when empty."""
-        return self.percentile_ns(0)
+        return int(_lowest_us(np.array(self._first))) * NS_PER_US if self._end else 0
 
     def max_ns(self) -> int:
         """The largest value's bucket end; 0 when empty."""
-        return self.percentile_ns(100)
+        last = np.array(self._end - 1)
+        return int(_lowest_us(last) + _width_us(last) - 1) * NS_PER_US if self._end else 0
 
     def mean_ns(self) -> float:
         """Mean of the buckets' middles, weighted; 0.0 when empty."""
