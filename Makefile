@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 # Debian's users have no sbin on their PATH, and HAProxy lives there.
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin
 
-.PHONY: run test lint bench bench-micro clean haproxy
+.PHONY: run test lint bench bench-micro bench-peers clean haproxy
 
 run: $(STAMP) haproxy  ## the main job: a timeout campaign through real HAProxy, about two minutes
 	$(BIN)/wsload campaign quickstart
@@ -26,6 +26,10 @@ bench: $(STAMP) haproxy  ## what the driver costs beside HAProxy, JSON on stdout
 
 bench-micro: $(STAMP)  ## what frames, scheduler, recording and merging take; MICRO="-o before.json" keeps the result
 	@$(BIN)/python -m benchmarks.micro --quiet $(MICRO)
+
+bench-peers: $(STAMP) haproxy  ## against Locust, Artillery and Tsung, which it installs: three rounds, half an hour
+	@.ci/install-packages npm:npm
+	@$(BIN)/python benchmarks/peers.py --install $(PEERS)
 
 haproxy:
 	@.ci/install-packages haproxy:haproxy

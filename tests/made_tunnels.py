@@ -59,6 +59,10 @@ class Choices:
     """Median of ``echo_corrected``; the others are shares of it."""
     handshake_ms: float = 1.5
     lag_ms: float = 0.2
+    late_ms: Mapping[int, float] = field(default_factory=dict)
+    """Interval number -> by how much lag, echoes and handshakes are later in it."""
+    replies_late_ms: Mapping[int, float] = field(default_factory=dict)
+    """The same, of echoes alone."""
     messages_per_s: float = 10.0
     """Per tunnel of the cohort ``chatty``."""
     failures: Mapping[str, int] = field(default_factory=dict)
@@ -156,15 +160,15 @@ def _encoded(median_ms: float, count: int, seed: int) -> str:
 
 
 def _histograms(made: Choices, cohort: str, opened: int, echoes: int, pings: int, seq: int) -> dict[str, str]:
-    seed = seq % 5
+    seed, late_ms = seq % 5, made.late_ms.get(seq, 0.0)
     wanted = [
         ("connect", made.handshake_ms * 0.2, opened),
         ("upgrade", made.handshake_ms * 0.6, opened),
-        ("handshake", made.handshake_ms, opened),
-        ("echo_corrected", made.latency_ms, echoes),
+        ("handshake", made.handshake_ms + late_ms, opened),
+        ("echo_corrected", made.latency_ms + late_ms + made.replies_late_ms.get(seq, 0.0), echoes),
         ("echo_service", made.latency_ms * 0.9, echoes),
         ("ping_rtt", made.latency_ms * 0.5, pings),
-        ("lag", made.lag_ms, opened + echoes + pings),
+        ("lag", made.lag_ms + late_ms, opened + echoes + pings),
     ]
     return {name: _encoded(median_ms, count, seed) for name, median_ms, count in wanted if count}
 

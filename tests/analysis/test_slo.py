@@ -105,3 +105,23 @@ def test_the_verdict_is_failed_if_any_row_is() -> None:
         Verdict.PASSED,
         Verdict.FAILED,
     ]
+
+
+def test_rates_per_second_leave_out_what_counts_keep(data: Merged) -> None:
+    left_out: Merged = {
+        "idle": {Phase.HOLD: part({"disconnect": 9, "disconnect_unexpected": 9})},
+        "chatty": {Phase.OPEN: part({"sent": 500}), Phase.HOLD: part({"sent": 400})},
+    }
+    counts = Counts(hold_s=8, left_out=left_out)
+    slos = [
+        slo("sent", "rate==75/s"),
+        slo("sent", "count==1000"),
+        slo("disconnect_unexpected{idle}", "rate==10%"),
+        slo("ping_rtt", "max<1s"),
+    ]
+    rows = judge(slos, data, counts)
+    assert [row.value for row in rows] == [75, 1000, 0.1, None]
+    assert rows[3].note == "nothing measured in the valid intervals of the hold"
+    assert (
+        judge(slos, data, Counts(hold_s=0, left_out=left_out))[0].note == "no interval of the hold is valid"
+    )

@@ -7,15 +7,16 @@ import msgspec
 import pytest
 
 from tests.made_folder import Ends, make_folder
+from wsload.analysis.cpu_meter import CpuMeter
 from wsload.analysis.folder import RunFolder
-from wsload.analysis.summary import CpuMeter, encode_summary, statistics, summarise
+from wsload.analysis.summary import encode_summary, statistics, summarise
 from wsload.profile.load import load_profile
 from wsload.profile.model import Profile
 from wsload.record import layout
 from wsload.record.histogram import Histogram
 from wsload.record.layout import ActionLine
 from wsload.record.outcome import Cause
-from wsload.record.summary import Summary
+from wsload.record.summary import IntervalsPart, Summary
 
 
 def summary_of(path: Path, **choices: Any) -> Summary:
@@ -126,6 +127,76 @@ def test_a_lagging_generator_makes_it_invalid(tmp_path: Path) -> None:
     summary = summary_of(tmp_path, lag_ms=200)
     assert summary.verdict.validity == "invalid"
     assert summary.driver["lag_p99_ms"] > 200
+
+
+LATE_SLOS = {
+    "echo_corrected{chatty}": ["p(99)<50ms", "count>0"],
+    "handshake": ["max<50ms"],
+    "received": ["rate==300/s", "count==3000"],
+    "disconnect_unexpected": ["count==5"],
+}
+
+
+def test_an_invalid_interval_is_left_out_of_times_and_rates_and_its_counts_stay(tmp_path: Path) -> None:
+    cut = Ends("idle", 5, 4.5, 4.5, cause=Cause.HAPROXY_TUNNEL_TIMEOUT)  # all of them in the fifth second
+    summary = summary_of(tmp_path, late_ms={4: 300.0}, ends=[cut], slos=LATE_SLOS)
+    assert [(span.from_s, span.to_s, span.validity, span.doubts) for span in summary.doubts] == [
+        (4, 5, "invalid", ["lag"])
+    ]
+    assert summary.intervals == IntervalsPart(judged=13, invalid=1, left_out=1)
+    assert summary.verdict.slo == "passed"
+    assert [row.value for row in summary.verdict.slo_rows][3:] == [300, 3000, 5]
+    figures = summary.metrics["echo_corrected"]["chatty"]
+    assert (figures["count"], figures["max"] < 50) == (2700, True)
+    assert (summary.hold["seconds"], summary.hold["left_out_s"]) == (10, 1)
+    assert summary.driver["lag_p99_ms"] > 300
+    assert summary.verdict.validity == "suspect"
+    assert summary.verdict.reasons[0].startswith(
+        "1 of 10 intervals of the hold was invalid (lag), and latencies and rates leave it out; at worst "
+        "generator lag p99 was "
+    )
+
+
+def test_handshakes_of_an_invalid_interval_of_the_ramp_are_left_out(tmp_path: Path) -> None:
+    summary = summary_of(tmp_path, late_ms={1: 300.0}, slos={"handshake": ["max<50ms"]})
+    assert summary.verdict.slo == "passed"
+    assert summary.metrics["handshake"]["all"]["count"] < 100 == summary.tunnels.opened
+    assert summary.intervals == IntervalsPart(judged=13, invalid=1, left_out=0)
+    assert "1 interval of the ramp was invalid" in summary.verdict.reasons[0]
+
+
+def test_too_many_invalid_intervals_make_it_invalid(tmp_path: Path) -> None:
+    summary = summary_of(tmp_path, late_ms={4: 300.0, 6: 300.0, 8: 300.0})
+    assert (summary.verdict.validity, summary.intervals.left_out) == ("invalid", 3)
+    assert [span.from_s for span in summary.doubts] == [4, 6, 8]
+
+
+def test_late_replies_in_the_interval_after_a_lag_are_left_out_too(tmp_path: Path) -> None:
+    summary = summary_of(tmp_path, late_ms={4: 300.0}, replies_late_ms={5: 300.0, 8: 300.0})
+    spans = [(span.from_s, span.to_s, span.doubts) for span in summary.doubts]
+    assert spans == [(4, 6, ["lag"])]  # at 8 s nothing had lagged: that is the system's slowness
+    assert summary.metrics["echo_corrected"]["chatty"]["count"] == 2400
+    assert summary.verdict.validity == "suspect"
+
+
+def test_slos_over_a_hold_without_a_valid_interval_have_no_value_and_say_so(tmp_path: Path) -> None:
+    slos = {"echo_corrected": ["p(99)<1s"], "received": ["rate>0/s"], "disconnect_unexpected": ["count==0"]}
+    summary = summary_of(tmp_path, lag_ms=200, slos=slos)
+    rows = [(row.value, row.passed, row.note) for row in summary.verdict.slo_rows]
+    assert rows == [
+        (None, False, "nothing measured in the valid intervals of the hold"),
+        (None, False, "no interval of the hold is valid"),
+        (0, True, ""),
+    ]
+    assert "echo_corrected" not in summary.metrics
+    assert summary.verdict.validity == "invalid"
+
+
+def test_openings_without_a_port_of_our_own_make_it_invalid(tmp_path: Path) -> None:
+    summary = summary_of(tmp_path, failures={"no_port": 3})
+    assert summary.verdict.validity == "invalid"
+    assert summary.verdict.reasons[0].startswith("3 of 100 openings found no free local port of the driver's")
+    assert [span.doubts for span in summary.doubts] == [["no_port"]]
 
 
 def test_a_worker_that_falls_silent_in_the_drain_is_no_worker_lost(tmp_path: Path) -> None:

@@ -7,10 +7,13 @@ import pytest
 
 from tests.analysis.made_plateaus import plateau
 from tests.made_info import run_info
+from wsload.analysis.doubts import Finding
+from wsload.analysis.interval_judge import HoldDoubts
 from wsload.analysis.knee import knee_of
+from wsload.analysis.remedies import CpuUse, Surroundings
 from wsload.analysis.validity import Observed, judge_validity
 from wsload.record.layout import ActionLine
-from wsload.record.outcome import Limit, Validity
+from wsload.record.outcome import Doubt, Limit, Validity
 
 INFO = run_info(workers=2, ramp_s=3.0)
 SOUND: dict[str, Any] = {"lag_p99_ms": 1.0, "worker_cpu": {0: 0.5, 1: 0.6}, "sent": 10_000, "intervals": 13}
@@ -181,3 +184,50 @@ def test_a_knee_between_levels_that_were_not_steady_is_suspect() -> None:
         "--set capacity.plateau=36s"
     ]
     assert judged(capacity=knee_of([shaky, plateau(600), failed])) == (Validity.VALID, [])
+
+
+@pytest.mark.parametrize(
+    ("changes", "grade", "reason"),
+    [
+        (
+            {"attempted": 5000, "no_port": 6},
+            Validity.INVALID,
+            "6 of 5,000 openings found no free local port of the driver's own, so the load was less than "
+            "planned; name more addresses of this host in target.sources",
+        ),
+        (
+            {"attempted": 5000, "no_descriptor": 5},
+            Validity.SUSPECT,
+            "5 of 5,000 openings found no free file descriptor of the driver's own, so the load was less "
+            "than planned; raise the limit (ulimit -n), or spread the tunnels: --set load.workers=3",
+        ),
+    ],
+)
+def test_openings_that_found_nothing_of_our_own(
+    changes: dict[str, Any], grade: Validity, reason: str
+) -> None:
+    found, reasons = judged(**changes)
+    assert (found, len(reasons)) == (grade, 1)
+    assert reasons[0].startswith(reason)
+
+
+def test_a_search_names_its_own_failures_as_its_limit() -> None:
+    found = knee_of([plateau(500), plateau(900, passed=False, limit=Limit.MAXCONN)])
+    assert judged(attempted=5000, no_port=600, capacity=found) == (Validity.VALID, [])
+
+
+def test_more_workers_are_no_remedy_on_full_cores() -> None:
+    around = Surroundings(workers=2, cores=2, sharers=["haproxy"])
+    _, reasons = judged(lag_p99_ms=80.0, around=around, cpu=CpuUse(cores=0.99))
+    assert "the 2 cores that driver and HAProxy share were full, so more workers would not" in reasons[0]
+
+
+def test_what_the_whole_hold_shows_is_not_told_of_its_intervals_again() -> None:
+    hold = HoldDoubts(intervals=10)
+    busy = Finding(Validity.SUSPECT, Doubt.WORKER_CPU, 0.97, "driver worker 1 used 97 % of a core")
+    hold.suspect_for[Doubt.WORKER_CPU], hold.worst[Doubt.WORKER_CPU] = 8, busy
+    assert len(judged(worker_cpu={0: 0.2, 1: 0.96}, hold=hold)[1]) == 1
+    assert judged(hold=hold) == (
+        Validity.SUSPECT,
+        ["in 8 of 10 intervals of the hold driver worker 1 used 97 % of a core"],
+    )

@@ -21,6 +21,9 @@ from wsload.record.summary import Summary
 PATIENCE_S = 40.0
 """How long anything here may take before the test gives up."""
 
+BUSY_HOST = "so each waited for the others"
+"""Of the reason that says so."""
+
 SMALL = {
     "load.tunnels": "120",
     "load.ramp": "300ms",
@@ -91,6 +94,11 @@ class Ended:
     @property
     def reasons(self) -> str:
         return "; ".join(self.summary.verdict.reasons)
+
+    @property
+    def faults(self) -> list[str]:
+        """The verdict's reasons, but that this machine was busy: runs are tested at once, on few cores."""
+        return [reason for reason in self.summary.verdict.reasons if BUSY_HOST not in reason]
 
     def actions(self, name: str) -> list[ActionLine]:
         return [action for action in RunFolder(self.folder).actions() if action.action == name]

@@ -62,7 +62,8 @@ def test_a_campaign_runs_each_cell_and_says_what_each_held(ended: Ended) -> None
     assert (cut["planned"], cut["opened"], kept["planned"], kept["held"]) == ("120", "120", "120", "120")
     assert int(cut["held"]) < 48
     assert (kept["held_share"], kept["disconnect_unexpected"], kept["slo"]) == ("1.0", "0", "passed")
-    assert (cut["slo"], cut["validity"], kept["validity"]) == ("failed", Validity.VALID, Validity.VALID)
+    assert cut["slo"] == "failed"
+    assert Validity.INVALID not in (cut["validity"], kept["validity"])
     for row in (cut, kept):
         assert (ended.folder / row["run"] / layout.SUMMARY).is_file()
     assert "500ms" in ended.out
@@ -78,7 +79,7 @@ def cut_and_resumed(folder: Path) -> Ended:
     cut = first.end()
     cut.assert_tidy()
     assert cut.code == ExitCode.INTERRUPTED
-    assert [row["validity"] for row in capacity(folder)] == [Validity.VALID, Validity.INVALID]
+    assert [row["validity"] == Validity.INVALID for row in capacity(folder)] == [False, True]
     before = fingerprint(folder / "tunnel=10s")
     resumed = command(folder, campaign).end()
     assert fingerprint(folder / "tunnel=10s") == before

@@ -17,7 +17,7 @@ from tests.e2e.scenarios import scenario
 from wsload.analysis.folder import DisconnectRow, RunFolder
 from wsload.errors import ExitCode
 from wsload.record import layout
-from wsload.record.outcome import Cause, Phase, Validity, Wire
+from wsload.record.outcome import Cause, Phase, Wire
 
 pytestmark = pytest.mark.e2e
 
@@ -65,7 +65,7 @@ def assert_all_held_and_closed_by_plan(ended: Ended) -> None:
     assert (tunnels.peak, tunnels.held, tunnels.held_by_cohort) == (120, 120, COHORTS)
     assert ended.summary.disconnects == {name: {Cause.PLANNED: count} for name, count in COHORTS.items()}
     assert {row.close_code for row in disconnects(ended)} == {1000}
-    assert ended.summary.verdict.validity == Validity.VALID
+    assert ended.faults == []
     for cohort, metric in (("chatty", "echo_corrected"), ("chatty", "echo_service"), ("pinged", "ping_rtt")):
         assert ended.summary.metrics[metric][cohort]["count"] > 0
     sent = ended.summary.counters["sent"]["chatty"]
@@ -135,7 +135,7 @@ def test_a_tunnel_timeout_cuts_the_idle_and_keeps_those_that_talk(ended: Ended) 
     cut = [row for row in disconnects(ended) if row.cause is Cause.HAPROXY_TUNNEL_TIMEOUT]
     assert {row.wire for row in cut} == {Wire.FIN}
     assert all((row.idle_rx_s or 0) > 0.9 for row in cut)
-    assert ended.summary.verdict.validity == Validity.VALID
+    assert ended.faults == []
 
 
 @scenario(play(haproxy__processes="2", haproxy__maxconn="100", backend__processes="2"))

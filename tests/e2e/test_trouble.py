@@ -22,7 +22,7 @@ from tests.e2e.scenarios import scenario
 from wsload.analysis.folder import RunFolder, stored_profile
 from wsload.errors import ExitCode
 from wsload.record import layout
-from wsload.record.outcome import Cause, Phase, Validity, Verdict
+from wsload.record.outcome import Cause, Doubt, Phase, Validity, Verdict
 from wsload.run.session import finish
 
 pytestmark = pytest.mark.e2e
@@ -185,6 +185,10 @@ def test_the_run_goes_on_without_a_killed_worker_and_is_not_valid(ended: Ended) 
     assert summary.verdict.validity == Validity.INVALID
     assert "driver worker 0" in ended.reasons
     assert "(status -9)" in ended.reasons
+    assert [span.doubts[0] for span in summary.doubts if span.validity == Validity.INVALID] == [
+        Doubt.WORKER_LOST
+    ]
+    assert summary.doubts[-1].to_s >= 3.3  # from its loss to the hold's end
     assert summary.tunnels.held == 60
     assert counted(ended, Cause.GENERATOR_LOST) == rows(ended, Cause.GENERATOR_LOST) == 60
     assert counted(ended, Cause.PLANNED) == 60

@@ -100,7 +100,13 @@ def test_each_limit_fails_with_its_own_remedy(
     [
         (LAPTOP, ["haproxy.maxconn=400"], "HAProxy slots", "--set haproxy.maxconn=1000"),
         (machine(somaxconn=128), ["load.ramp=0s"], "backlog", "sysctl -w net.core.somaxconn=1000"),
-        (machine(conntrack_max=1000), [], "connections in conntrack", "nf_conntrack_max=2000"),
+        (machine(conntrack_max=1000), [], "connections in conntrack", "nf_conntrack_max=2300"),
+        (
+            machine(conntrack_max=3000, conntrack_used=1000),
+            [],
+            "connections in conntrack",
+            "2,000 needed, 1,700 there; type sysctl -w net.netfilter.nf_conntrack_max=3400",
+        ),
     ],
 )
 def test_what_may_still_work_is_a_note(on: Machine, overrides: list[str], name: str, remedy: str) -> None:

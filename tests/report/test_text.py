@@ -16,6 +16,7 @@ from wsload.analysis.folder import RunFolder
 from wsload.analysis.summary import encode_summary, summarise
 from wsload.profile.load import load_profile
 from wsload.record import layout
+from wsload.record.layout import ActionLine
 from wsload.record.outcome import Cause, Phase
 from wsload.record.summary import SloRow, SlotLedger, Summary
 from wsload.report import wording
@@ -169,7 +170,8 @@ def test_an_empty_campaign_says_so() -> None:
 
 def test_a_comparison_shows_ratios_and_warnings(tmp_path: Path) -> None:
     for name, latency_ms in (("a", 2.0), ("b", 4.0)):
-        summary = summary_of(tmp_path / name, latency_ms=latency_ms, lag_ms=200 if name == "b" else 0.2)
+        ended = [ActionLine(13.0, "backend_exited")] if name == "b" else []
+        summary = summary_of(tmp_path / name, latency_ms=latency_ms, actions=ended)
         (tmp_path / name / layout.SUMMARY).write_bytes(encode_summary(summary))
     text = comparison_text(compare([tmp_path / "a", tmp_path / "b"]))
     assert re.search(r"^echo_corrected p50 +1\.99ms +3\.98ms  x2\.00$", text, re.M)

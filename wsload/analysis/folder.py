@@ -19,6 +19,7 @@ from wsload.record.layout import (
     SCHEMA_VERSION,
     ActionLine,
     CohortLine,
+    HostLine,
     IntervalLine,
     KernelLine,
     RunInfo,
@@ -35,6 +36,8 @@ PLATEAU = "plateau"
 """The action that a search for capacity writes when it has judged a level."""
 FOUND = "capacity_found"
 """The action that a search writes when it is through; the run then drains."""
+LOST = "worker_lost"
+"""The action that a run writes when a driver worker is gone, or was given up."""
 EXITS = {"haproxy_exited": "HAProxy", "backend_exited": "the backend"}
 """The actions that a run writes when a part of the system ended unasked; it drains at once."""
 
@@ -172,6 +175,10 @@ class RunFolder:
     def iter_kernel(self) -> Iterator[KernelLine]:
         """``kernel.jsonl``, one line at a time; nothing in folders of earlier versions."""
         return self._json_lines(layout.KERNEL, KernelLine)
+
+    def iter_host(self) -> Iterator[HostLine]:
+        """``host.jsonl``, one line at a time; nothing in folders of earlier versions."""
+        return self._json_lines(layout.HOST, HostLine)
 
     def iter_disconnects(self) -> Iterator[DisconnectRow]:
         """``disconnects.csv``, one row at a time."""
@@ -320,16 +327,18 @@ def merged(folder: RunFolder) -> Merged:
     return sums
 
 
-def add_interval(sums: Merged, line: IntervalLine) -> None:
-    """Add one interval to ``sums``, in place."""
+def add_interval(sums: Merged, line: IntervalLine, timed: bool = True) -> None:
+    """Add one interval to ``sums``, in place; where not ``timed``, its counters only."""
     for cohort, phases in line.cohorts.items():
         for phase, part in phases.items():
-            _add(sums.setdefault(cohort, {}).setdefault(phase, MergedCohort()), part)
+            _add(sums.setdefault(cohort, {}).setdefault(phase, MergedCohort()), part, timed)
 
 
-def _add(total: MergedCohort, part: CohortLine) -> None:
+def _add(total: MergedCohort, part: CohortLine, timed: bool) -> None:
     for name, count in part.counters.items():
         total.counters[name] = total.counters.get(name, 0) + count
+    if not timed:
+        return
     for name, encoded in part.histograms.items():
         total.histograms.setdefault(name, Histogram()).merge(Histogram.decode(encoded))
     for name, count in part.over_range.items():

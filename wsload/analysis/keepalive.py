@@ -15,6 +15,7 @@ from wsload.analysis.campaign import CellResult
 from wsload.analysis.folder import RunFolder, stored_profile
 from wsload.profile.model import Traffic
 from wsload.profile.plateaus import idle_timer
+from wsload.record.outcome import Validity
 from wsload.units import NS_PER_S
 
 _Z_95 = 1.96
@@ -42,6 +43,7 @@ class KeepalivePoint(msgspec.Struct, frozen=True, kw_only=True):
     watched_s: tuple[float, float]
     """How long the last tunnel and the first to open were there until the hold's end."""
     run: str
+    validity: str = Validity.VALID
 
     @property
     def share(self) -> float:
@@ -128,4 +130,5 @@ def _point(path: Path, cell: CellResult, name: str) -> KeepalivePoint | None:
         jitter_s=max(times_ms.get("p99", 0.0) / 1000 - rtt_s, 0.0),
         watched_s=watched_s,
         run=cell.run,
+        validity=cell.validity,
     )

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from wsload.analysis.folder import FailureRow
 from wsload.analysis.plateau import is_full, outcome_of
-from wsload.analysis.validity import BUSY_WORKER
+from wsload.analysis.remedies import BUSY_WORKER
 from wsload.plan.knee import Outcome
 from wsload.record.layout import RunInfo
 from wsload.record.outcome import Cause, Limit

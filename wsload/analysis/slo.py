@@ -4,6 +4,10 @@ What a metric is measured over: histograms over the hold (``connect``, ``upgrade
 the whole run, since openings happen in the ramp); ``opened``, ``handshake_failed`` and ``disconnect`` over
 the whole run; ``disconnect_unexpected`` until the drain, in which our own silence brings timers out; the
 other counters over the hold; gauges at its end.
+
+Of intervals that are not valid (:mod:`.doubts`) whatever was timed is left out, and so is what is told per
+second of hold. What was counted stays: a failed handshake or a cut tunnel is a fact, and a run must not pass
+because its failures fell where the generator was in trouble.
 """
 
 import operator
@@ -51,9 +55,11 @@ class Counts:
     """What an SLO needs beside the merged data."""
 
     hold_s: float = 0.0
-    """Seconds of hold that were measured."""
+    """Seconds of hold that were measured, without what is left out."""
     levels: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """Gauge -> cohort -> its last level in the hold; empty where no interval ended in it."""
+    left_out: Merged = field(default_factory=dict)
+    """What was counted in intervals that are not valid."""
 
 
 def phases_of(metric: str) -> tuple[Phase, ...]:
@@ -121,9 +127,10 @@ def _measure(slo: Slo, merged: Merged, counts: Counts) -> tuple[float | None, st
     histogram = histogram_of(merged, slo.metric, slo.cohort)
     if slo.aggregation is Aggregation.COUNT:
         return float(histogram.total()), "", False
-    where = "in the run" if slo.metric in WHOLE_RUN_METRICS else "in the hold"
+    where = "the run" if slo.metric in WHOLE_RUN_METRICS else "the hold"
     if histogram.total() == 0:
-        return None, f"nothing measured {where}", True
+        valid = "the valid intervals of " if counts.left_out else ""
+        return None, f"nothing measured in {valid}{where}", True
     if slo.aggregation is Aggregation.PERCENTILE:
         return float(histogram.percentile_ns(slo.percentile or 0.0)), "", True
     if slo.aggregation not in HISTOGRAM_VALUE_NS:
@@ -141,7 +148,10 @@ def _counter_value(slo: Slo, merged: Merged, counts: Counts) -> tuple[float | No
         return float(count), ""
     over = OVER_TUNNELS.get(slo.metric)
     if over is None:
-        return (count / counts.hold_s, "") if counts.hold_s > 0 else (None, "no hold was measured")
+        count -= counter_of(counts.left_out, slo.metric, slo.cohort)
+        if counts.hold_s <= 0:
+            return None, "no interval of the hold is valid" if counts.left_out else "no hold was measured"
+        return count / counts.hold_s, ""
     tunnels = counter_of(merged, over, slo.cohort)
     return (count / tunnels, "") if tunnels else (None, f"no tunnel was {over}")
 

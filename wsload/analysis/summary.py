@@ -6,9 +6,12 @@ from typing import Any
 import msgspec
 
 from wsload.analysis.busyness import shared_haproxy_busy
+from wsload.analysis.cpu_meter import CpuMeter
 from wsload.analysis.expect import judge_expectations
 from wsload.analysis.folder import Merged, RunFolder, add_interval
 from wsload.analysis.host import host_words
+from wsload.analysis.interval_facts import BOUNDARY_SLACK, FactsReader, lag_of, surroundings
+from wsload.analysis.interval_judge import IntervalJudge
 from wsload.analysis.kernel import summarise_kernel
 from wsload.analysis.knee import knee_rows, read_knee
 from wsload.analysis.ledger import summarise_ledger
@@ -17,55 +20,14 @@ from wsload.analysis.validity import Observed, judge_validity
 from wsload.profile.model import HISTOGRAM_METRICS, Match, Profile, Traffic
 from wsload.record.histogram import Histogram
 from wsload.record.layout import SUMMARY_SCHEMA, ActionLine, IntervalLine, RunInfo
-from wsload.record.outcome import Phase
+from wsload.record.outcome import Phase, Validity
 from wsload.record.summary import CapacityResult, SloRow, Summary, TunnelsPart, VerdictPart
 from wsload.units import NS_PER_MS
 
 PERCENTILES = {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p99.9": 99.9}
 ALL = "all"
 """The cohort that stands for all of them in ``Summary.metrics``."""
-BOUNDARY_SLACK = 0.02
-"""Share of an interval by which an interval's end may lie past the hold's and still count to it."""
 FAILED_PREFIX = "handshake_failed:"
-
-
-class CpuMeter:
-    """CPU used between first and last readings, in all and within the hold, per process and together.
-
-    A stretch between two readings that reaches over the hold's edge counts to it in proportion. A reading
-    below the one before it is of a new process: it starts anew.
-    """
-
-    def __init__(self, info: RunInfo, hold_end_s: float) -> None:
-        self._hold_from_s, self._hold_to_s = info.ramp_s, hold_end_s
-        self._last: dict[int, tuple[float, float]] = {}
-        self.total_s = 0.0
-        self.hold_s: dict[int, float] = {}
-        self.hold_span_s: dict[int, float] = {}
-
-    def add(self, process: int, t_s: float, cpu_s: float) -> None:
-        """Take one process's reading; ``cpu_s`` counts since it started."""
-        before_s, before_cpu_s = self._last.get(process, (t_s, cpu_s))
-        self._last[process] = (t_s, cpu_s)
-        used_s = cpu_s - before_cpu_s
-        if used_s < 0 or t_s <= before_s:
-            return
-        self.total_s += used_s
-        within_s = min(t_s, self._hold_to_s) - max(before_s, self._hold_from_s)
-        if within_s > 0:
-            share = within_s / (t_s - before_s)
-            self.hold_s[process] = self.hold_s.get(process, 0.0) + used_s * share
-            self.hold_span_s[process] = self.hold_span_s.get(process, 0.0) + within_s
-
-    def figures(self) -> dict[str, Any]:
-        """``cpu_s`` and ``hold`` of the summary."""
-        return {"cpu_s": round(self.total_s, 4), "hold": {"cpu_s": round(sum(self.hold_s.values()), 4)}}
-
-    def hold_shares(self) -> dict[int, float]:
-        """Each process's share of a core over the hold."""
-        return {
-            process: self.hold_s[process] / span_s for process, span_s in self.hold_span_s.items() if span_s
-        }
 
 
 class IntervalTotals:
@@ -75,6 +37,11 @@ class IntervalTotals:
         self._ramp_s, self._hold_end_s = info.ramp_s, hold_end_s
         self._slack_s = BOUNDARY_SLACK * info.interval_s
         self.merged: Merged = {}
+        self.left_out: Merged = {}
+        """What was counted in intervals that are not valid; what was timed in them is nowhere."""
+        self.left_out_s = 0.0
+        """Of the hold."""
+        self.lag_left_out = Histogram()
         self.last_t_s = 0.0
         self.hold_s = 0.0
         self.peak_open = 0
@@ -85,9 +52,21 @@ class IntervalTotals:
         self.behind_ms = 0.0
         self.intervals = 0
 
-    def add(self, line: IntervalLine) -> None:
+    def lag(self) -> Histogram:
+        """Of the whole hold, with what is left out: how the generator did."""
+        lag = histogram_of(self.merged, "lag")
+        lag.merge(self.lag_left_out)
+        return lag
+
+    def add(self, line: IntervalLine, validity: Validity = Validity.VALID) -> None:
         """Take one interval."""
-        add_interval(self.merged, line)
+        is_valid = validity is not Validity.INVALID
+        add_interval(self.merged, line, timed=is_valid)
+        if not is_valid:
+            add_interval(self.left_out, line, timed=False)
+            within_s = min(line.t_s, self._hold_end_s) - max(self.last_t_s, self._ramp_s)
+            self.left_out_s += max(within_s, 0.0)
+            self.lag_left_out.merge(lag_of(line, Phase.HOLD))
         if line.t_s <= self._hold_end_s + self._slack_s:
             self.intervals += 1
             self.hold_s = max(0.0, min(line.t_s, self._hold_end_s) - self._ramp_s)
@@ -158,8 +137,11 @@ def summarise(folder: RunFolder, profile: Profile) -> Summary:
     """
     info, actions, hold_end_s = folder.info, folder.actions(), folder.hold_end_s()
     totals, haproxy = IntervalTotals(info, hold_end_s), HaproxyTotals(info, hold_end_s)
+    reader = FactsReader(folder, surroundings(folder, profile), actions, hold_end_s)
+    interval_judge = IntervalJudge(reader.context)
     for line in folder.intervals():
-        totals.add(line)
+        facts = reader.facts(line, after_lag=interval_judge.lagged)
+        totals.add(line, Validity.VALID if facts is None else interval_judge.judge(facts))
     haproxy.read(folder)
     disconnects = _disconnects(folder)
     attribution = folder.attribution()
@@ -167,12 +149,10 @@ def summarise(folder: RunFolder, profile: Profile) -> Summary:
     capacity = read_knee(folder, profile)
     rows = _slo_rows(folder, profile, totals, capacity)
     partial = folder.ended_early(totals.last_t_s)
-    lag = histogram_of(merged, "lag")
-    lag_p99_ms = lag.percentile_ns(99) / NS_PER_MS if lag.total() else None
     hold_counters = _counters(merged, (Phase.HOLD,))
     busy, busy_opening = shared_haproxy_busy(folder, profile, capacity, hold_end_s)
     observed = Observed(
-        lag_p99_ms=lag_p99_ms,
+        lag_p99_ms=_p99_ms(histogram_of(merged, "lag")),
         worker_cpu=totals.cpu["driver"].hold_shares(),
         missing_workers=totals.missing,
         lost_logs=haproxy.dropped_logs + _detail(actions, "haproxy_log", "lost"),
@@ -186,6 +166,12 @@ def summarise(folder: RunFolder, profile: Profile) -> Summary:
         haproxy_busy=busy,
         haproxy_busy_opening=busy_opening,
         partial=partial,
+        attempted=counter_of(merged, "attempted"),
+        no_port=_failures(merged, "no_port"),
+        no_descriptor=_failures(merged, "no_descriptor"),
+        hold=interval_judge.hold,
+        around=reader.context.around,
+        cpu=reader.hold_cpu(),
     )
     validity, reasons = judge_validity(info, observed, actions)
     counters = _counters(merged, tuple(Phase))
@@ -210,7 +196,7 @@ def summarise(folder: RunFolder, profile: Profile) -> Summary:
             "workers": info.workers,
             **_process_figures(totals, "driver"),
             "base_rss_bytes": _detail(actions, "workers_ready", "rss_bytes"),
-            "lag_p99_ms": _rounded(lag_p99_ms),
+            "lag_p99_ms": _rounded(_p99_ms(totals.lag())),
         },
         backend=_process_figures(totals, "backend"),
         via=info.via,
@@ -224,7 +210,13 @@ def summarise(folder: RunFolder, profile: Profile) -> Summary:
         kernel=summarise_kernel(
             folder.iter_kernel(), info.ramp_s, hold_end_s, slack_s=BOUNDARY_SLACK * info.interval_s
         ),
-        hold={"seconds": round(totals.hold_s, 3), "counters": hold_counters},
+        hold={
+            "seconds": round(totals.hold_s, 3),
+            **({"left_out_s": round(totals.left_out_s, 3)} if totals.left_out_s else {}),
+            "counters": hold_counters,
+        },
+        doubts=interval_judge.spans,
+        intervals=interval_judge.counts,
     )
 
 
@@ -234,7 +226,7 @@ def _slo_rows(
     """Of a search those that decide; else the whole run's, and its expectations'."""
     if capacity is not None:
         return knee_rows(capacity)
-    counts = Counts(hold_s=totals.hold_s, levels=totals.levels)
+    counts = Counts(hold_s=totals.hold_s - totals.left_out_s, levels=totals.levels, left_out=totals.left_out)
     return judge(profile.slos, totals.merged, counts) + judge_expectations(profile.expectations, folder)
 
 
@@ -309,6 +301,13 @@ def _disconnects(folder: RunFolder) -> dict[str, dict[str, int]]:
     return {cohort: dict(sorted(by_cause.items())) for cohort, by_cause in sorted(counts.items())}
 
 
+def _failures(merged: Merged, reason: str) -> int:
+    """Handshakes of the whole run that failed for a reason."""
+    return sum(
+        part.counters.get(FAILED_PREFIX + reason, 0) for phases in merged.values() for part in phases.values()
+    )
+
+
 def _detail(actions: Iterable[ActionLine], name: str, key: str) -> int:
     """A number that actions of that name carry, added up; 0 where there are none."""
     return sum(int(action.detail.get(key, 0)) for action in actions if action.action == name)
@@ -338,6 +337,10 @@ def _process_figures(totals: IntervalTotals, role: str) -> dict[str, Any]:
 
 def _ms(value_ns: float) -> float:
     return round(value_ns / NS_PER_MS, 6)
+
+
+def _p99_ms(histogram: Histogram) -> float | None:
+    return histogram.percentile_ns(99) / NS_PER_MS if histogram.total() else None
 
 
 def _rounded(value_ms: float | None) -> float | None:

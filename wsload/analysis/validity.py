@@ -5,16 +5,17 @@ Distinct from the SLOs: a system that fails is a result, a generator that fails 
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from wsload.analysis.folder import EXITS, INTERRUPTED
+from wsload.analysis.doubts import PORTS_REMEDY, busy_words, descriptors_remedy, lost_log_words
+from wsload.analysis.folder import EXITS, INTERRUPTED, LOST
+from wsload.analysis.interval_judge import HoldDoubts, judge_hold
+from wsload.analysis.remedies import BUSY_WORKER, CpuUse, Surroundings, make_room
 from wsload.record.layout import ActionLine, RunInfo
-from wsload.record.outcome import Limit, Validity
+from wsload.record.outcome import Doubt, Limit, Validity
 from wsload.record.summary import CapacityResult
 from wsload.units import NS_PER_MS, format_count, format_duration, format_many, format_share
 
-BUSY_WORKER = 0.9
-"""Share of a core above which a driver worker's own queueing shows in the latencies."""
 BEHIND_LIMIT_MS = 1000.0
 UNSENT_LIMIT = 0.001
 UNANSWERED_SUSPECT = 0.001
@@ -22,6 +23,9 @@ UNANSWERED_INVALID = 0.01
 """Shares without a reply above which the p99.9 and the p99 are those of the lucky only."""
 BUSY_SHARED_HAPROXY = 0.7
 """Share of the time above which the runs that share a HAProxy process slow each other."""
+OWN_FAILURES_LIMIT = 0.001
+"""Share of all openings that may fail for want of the driver's own ports and descriptors: the rest is still
+the plan's load."""
 MISSING_INTERVALS = 1
 """Intervals that may be missing without a word: the last one may fall to the run's end."""
 
@@ -31,7 +35,7 @@ class Observed:
     """The run's figures about itself."""
 
     lag_p99_ms: float | None = None
-    """In the hold; None where nothing was due in it."""
+    """In the hold, without the intervals left out; None where nothing was due in it."""
     worker_cpu: Mapping[int, float] = field(default_factory=dict)
     """Driver worker -> share of a core over the hold."""
     missing_workers: Mapping[int, int] = field(default_factory=dict)
@@ -59,6 +63,17 @@ class Observed:
     capacity: CapacityResult | None = None
     """What a search came to."""
     partial: bool = False
+    attempted: int = 0
+    """Openings of the whole run."""
+    no_port: int = 0
+    """Those of them for which the driver had no free local port, and no descriptor."""
+    no_descriptor: int = 0
+    hold: HoldDoubts = field(default_factory=HoldDoubts)
+    """What its intervals came to."""
+    around: Surroundings | None = None
+    """None: nothing but the number of workers is known."""
+    cpu: CpuUse = field(default_factory=CpuUse)
+    """Of the driver's cores, over the hold."""
 
 
 Finding = tuple[Validity, str]
@@ -81,8 +96,9 @@ def judge_validity(
     return Validity.VALID, []
 
 
-def _more_workers(info: RunInfo) -> str:
-    return f"add workers: --set load.workers={info.workers + 1}"
+def _make_room(info: RunInfo, observed: Observed) -> str:
+    use = replace(observed.cpu, worker=max(observed.worker_cpu.values(), default=None))
+    return make_room(observed.around or Surroundings(workers=info.workers), use)
 
 
 def _lag(info: RunInfo, observed: Observed, _: Sequence[ActionLine]) -> list[Finding]:
@@ -93,7 +109,7 @@ def _lag(info: RunInfo, observed: Observed, _: Sequence[ActionLine]) -> list[Fin
         (
             Validity.INVALID,
             f"generator lag p99 in the hold was {_ms(lag_ms)}, over the limit of {_ms(info.lag_limit_ms)}, "
-            f"so latencies are the generator's own; {_more_workers(info)}, or lower the load",
+            f"so latencies are the generator's own; {_make_room(info, observed)}",
         )
     ]
 
@@ -103,7 +119,7 @@ def _lost_workers(_info: RunInfo, observed: Observed, actions: Sequence[ActionLi
         action.detail.get("worker"): f"{action.detail.get('reason', 'a driver worker was lost')} at "
         f"{action.t_s:.1f} s, and its tunnels with it; find out why (out of memory, killed) and run again"
         for action in actions
-        if action.action == "worker_lost"
+        if action.action == LOST
     }
     silent = [
         f"driver worker {worker} sent nothing for {format_many(count, 'interval')}; "
@@ -134,10 +150,11 @@ def _busy(info: RunInfo, observed: Observed, _: Sequence[ActionLine]) -> list[Fi
     busy = {worker: share for worker, share in sorted(observed.worker_cpu.items()) if share > BUSY_WORKER}
     if not busy:
         return []
-    used = " and ".join(f"{share * 100:.0f}" for share in busy.values())
-    workers = ("worker " if len(busy) == 1 else "workers ") + " and ".join(map(str, busy))
     return [
-        (Validity.SUSPECT, f"driver {workers} used {used} % of a core in the hold; {_more_workers(info)}")
+        (
+            Validity.SUSPECT,
+            f"driver {busy_words(busy)} of a core in the hold; {_make_room(info, observed)}",
+        )
     ]
 
 
@@ -163,13 +180,7 @@ def _mixed(info: RunInfo, observed: Observed, _: Sequence[ActionLine]) -> list[F
 def _lost_logs(_info: RunInfo, observed: Observed, _: Sequence[ActionLine]) -> list[Finding]:
     if observed.lost_logs <= 0:
         return []
-    return [
-        (
-            Validity.SUSPECT,
-            f"{format_many(observed.lost_logs, 'line')} of HAProxy's log did not arrive, so disconnects lack "
-            "its side of the story; raise the queue: sysctl -w net.unix.max_dgram_qlen=4096",
-        )
-    ]
+    return [(Validity.SUSPECT, lost_log_words(observed.lost_logs))]
 
 
 def _partial(info: RunInfo, observed: Observed, actions: Sequence[ActionLine]) -> list[Finding]:
@@ -207,7 +218,7 @@ def _behind(info: RunInfo, observed: Observed, _: Sequence[ActionLine]) -> list[
         (
             Validity.SUSPECT,
             f"openings or messages ran up to {_ms(observed.behind_ms)} behind their schedule; "
-            f"{_more_workers(info)}, or give the ramp more time: "
+            f"{_make_room(info, observed)}, or give the ramp more time: "
             f'--set load.ramp="{max(info.ramp_s * 2, 1):g}s"',
         )
     ]
@@ -250,7 +261,7 @@ def _generator_bound(info: RunInfo, observed: Observed, _: Sequence[ActionLine])
         (
             Validity.INVALID,
             f"at {at} tunnels {found.evidence}, so the capacity found is the generator's own; "
-            f"{_more_workers(info)}, or free cores for wsload",
+            f"add workers: --set load.workers={info.workers + 1}, or free cores for wsload",
         )
     ]
 
@@ -274,8 +285,38 @@ def _not_steady(_info: RunInfo, observed: Observed, _: Sequence[ActionLine]) -> 
     ]
 
 
+def _own_failures(info: RunInfo, observed: Observed, _: Sequence[ActionLine]) -> list[Finding]:
+    if observed.capacity is not None:  # a search names them as the limit, where they are
+        return []
+    kinds = (
+        (observed.no_port, "local port", PORTS_REMEDY),
+        (observed.no_descriptor, "file descriptor", descriptors_remedy(info.workers)),
+    )
+    return [
+        (
+            Validity.INVALID if count > OWN_FAILURES_LIMIT * observed.attempted else Validity.SUSPECT,
+            f"{format_count(count)} of {format_many(observed.attempted, 'opening')} found no free {what} of "
+            f"the driver's own, so the load was less than planned; {remedy}",
+        )
+        for count, what, remedy in kinds
+        if count
+    ]
+
+
+def _intervals(_info: RunInfo, observed: Observed, _: Sequence[ActionLine]) -> list[Finding]:
+    """What is told of the whole hold already is not told of its intervals once more."""
+    told = {
+        Doubt.WORKER_CPU: any(share > BUSY_WORKER for share in observed.worker_cpu.values()),
+        Doubt.BEHIND: observed.behind_ms > BEHIND_LIMIT_MS,
+    }
+    decides = observed.capacity is None  # a search judges its levels one by one
+    return judge_hold(observed.hold, {doubt for doubt, is_told in told.items() if is_told}, decides)
+
+
 CHECKS: tuple[Check, ...] = (
     _lag,
+    _intervals,
+    _own_failures,
     _generator_bound,
     _lost_workers,
     _exits,

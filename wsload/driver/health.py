@@ -1,11 +1,12 @@
 """A worker's own CPU and memory, read from the kernel."""
 
+import os
 import resource
 import time
-from pathlib import Path
 
 _PAGE_BYTES = resource.getpagesize()
-_STATM = Path("/proc/self/statm")
+_statm: list[int] = []
+"""Its descriptor, opened once: a worker that has run out of them still has to tell that it did."""
 
 
 def cpu_s() -> float:
@@ -15,7 +16,9 @@ def cpu_s() -> float:
 
 def rss_bytes() -> int:
     """Resident memory of this process (proc(5), statm, second field)."""
-    return int(_STATM.read_text().split()[1]) * _PAGE_BYTES
+    if not _statm:
+        _statm.append(os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC))
+    return int(os.pread(_statm[0], 256, 0).split()[1]) * _PAGE_BYTES
 
 
 def descriptor_limit() -> int:

@@ -1,6 +1,7 @@
 """What one cohort of one worker saw in the current interval, filed by phase.
 
-The hot path only appends to plain lists; :meth:`CohortRecorder.flush` files them in bulk with numpy.
+The hot path only appends to plain lists; :meth:`CohortRecorder.flush` files them in bulk with numpy, and
+empties them in place, as senders keep their ``append``.
 """
 
 import numpy as np

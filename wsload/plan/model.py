@@ -33,6 +33,8 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     memory_available_bytes: int
     conntrack_max: int | None
     """None where conntrack is not loaded."""
+    conntrack_used: int = 0
+    """Entries that are in its table already."""
     core_ids: tuple[int, ...]
     """The numbers of all cores that we may use, ascending. ``cores`` are fewer where runs share them."""
 

@@ -35,6 +35,9 @@ SOMAXCONN = 4096
 ACCEPT_DELAY_S = 0.1
 """For so long a busy listener may leave new connections waiting in its backlog."""
 
+CONNTRACK_SHARE = 0.9
+"""Of conntrack's table, beyond which a run's result is suspect."""
+
 _WIDE_PORTS = (1024, 65_535)
 _UNLIMITED = 2**62
 
@@ -86,6 +89,7 @@ def read_machine() -> Machine:
         somaxconn=(_numbers("/proc/sys/net/core/somaxconn") or [SOMAXCONN])[0],
         memory_available_bytes=_memory_available_bytes(),
         conntrack_max=conntrack[0] if conntrack else None,
+        conntrack_used=(_numbers("/proc/sys/net/netfilter/nf_conntrack_count") or [0])[0],
     )
 
 
@@ -292,12 +296,13 @@ def _conntrack(plan: Plan, machine: Machine) -> Iterator[Check]:
     if machine.conntrack_max is None:
         return
     connections = _ceil(sockets_per_tunnel(plan), 2) * plan.profile.load.tunnels
+    all_of_them = int((connections + machine.conntrack_used) / CONNTRACK_SHARE) + 1
     yield Check(
         name="connections in conntrack",
         needed=connections,
-        available=machine.conntrack_max,
+        available=max(int(CONNTRACK_SHARE * machine.conntrack_max) - machine.conntrack_used, 0),
         unit="connections",
-        remedy=f"type sysctl -w net.netfilter.nf_conntrack_max={_rounded_up(connections)}",
+        remedy=f"type sysctl -w net.netfilter.nf_conntrack_max={_rounded_up(all_of_them)}",
         fatal=False,
     )
 

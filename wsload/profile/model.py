@@ -264,6 +264,11 @@ class Cohort(Struct, frozen=True, kw_only=True):
     """Asks the managed HAProxy for a ``timeout tunnel`` of the cohort's own; None: the backend's."""
 
     @property
+    def is_closed_loop(self) -> bool:
+        """Whether each message waits for the reply to the one before."""
+        return self.traffic is Traffic.CHATTY and self.rate_per_s is None
+
+    @property
     def has_turnover(self) -> bool:
         """Whether its clients are replaced while the run lasts."""
         return self.vanish_per_s > 0 or self.session is not None

@@ -31,6 +31,8 @@ ACTIONS = "actions.jsonl"
 """An :class:`ActionLine` each; levels of a search for capacity among them."""
 KERNEL = "kernel.jsonl"
 """A :class:`KernelLine` each: at the run's start, and whenever a counter has risen by an interval's end."""
+HOST = "host.jsonl"
+"""A :class:`HostLine` each: at the run's start and end, and once an interval."""
 
 EVIDENCE = "evidence.json"
 """What ``wsload diagnose`` was told; made when the run is over, as all that follows."""
@@ -187,6 +189,35 @@ class KernelLine(msgspec.Struct):
 
     t_s: float
     counters: dict[str, int]
+
+
+class HostLine(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One line of ``host.jsonl``: the host at a moment, for the generator's doubts about itself.
+
+    CPU times, swapped bytes and drops count since boot and are 0 where the system does not offer them.
+    """
+
+    t_s: float
+    busy_s: float = 0.0
+    """CPU seconds of the cores that driver workers may run on, without programs that give way to ours (nice);
+    likewise the next two."""
+    idle_s: float = 0.0
+    stolen_s: float = 0.0
+    """Of the busy ones, those that the hypervisor gave to others."""
+    swapped_bytes: int = 0
+    """Moved to or from swap, of the whole host."""
+    conntrack: int = 0
+    """Entries in the table of tracked connections; 0 where conntrack is not loaded, as its limit."""
+    conntrack_max: int = 0
+    conntrack_drops: int = 0
+    """Packets and entries dropped as the table was full (a few for other reasons)."""
+    suspended_s: float = 0.0
+    """How long the host was suspended since the run's start."""
+    wall_step_s: float = 0.0
+    """By how much the wall clock was set since then."""
+    clocksource: str = ""
+    lost_logs: int = 0
+    """Lines of HAProxy's log that did not fit into our receive buffer, so far."""
 
 
 BACKEND_IDLE_CLOSE, BACKEND_ENDS_AFTER = "backend-idle-close", "backend-ends-after"

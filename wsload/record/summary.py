@@ -160,6 +160,32 @@ class Attribution(msgspec.Struct):
     """Cause -> failed handshakes."""
 
 
+class DoubtfulSpan(msgspec.Struct):
+    """One of ``doubts`` of ``summary.json``: adjacent intervals with the same grade for the same doubts."""
+
+    from_s: float
+    """Start of its first interval, in seconds since the run's start."""
+    to_s: float
+    """End of its last one."""
+    validity: str
+    """``suspect`` or ``invalid`` (:class:`wsload.record.outcome.Validity`)."""
+    doubts: list[str]
+    """Names of :class:`wsload.record.outcome.Doubt`, the gravest first."""
+    reasons: list[str]
+    """A sentence for each doubt, with the span's worst figure."""
+
+
+class IntervalsPart(msgspec.Struct):
+    """``intervals`` of ``summary.json``: how many there were of each grade."""
+
+    judged: int = 0
+    """Intervals of ramp and hold; the drain's are not judged."""
+    suspect: int = 0
+    invalid: int = 0
+    left_out: int = 0
+    """Invalid intervals of the hold, whose latencies and rates the SLOs leave out."""
+
+
 class Summary(msgspec.Struct):
     """``summary.json`` (formats.md). ``metrics`` is metric -> cohort -> statistics in ms, of the hold
     (``connect``, ``upgrade`` and ``handshake``: of the whole run)."""
@@ -194,4 +220,8 @@ class Summary(msgspec.Struct):
     kernel: KernelPart | None = None
     """None in results of earlier versions."""
     hold: dict[str, Any] = {}
-    """The hold alone: ``seconds`` measured, and ``counters`` as above (``received`` there are its echoes)."""
+    """The hold alone: ``seconds`` measured, and ``counters`` as above (``received`` there are its echoes);
+    ``left_out_s`` of them lie in invalid intervals, where there are any."""
+    doubts: list[DoubtfulSpan] = []
+    """In the order of time; valid intervals are not listed. Empty in results of earlier versions."""
+    intervals: IntervalsPart = msgspec.field(default_factory=IntervalsPart)

@@ -23,6 +23,7 @@ from wsload.analysis.campaign import (
 )
 from wsload.record.outcome import Cause, Verdict
 from wsload.report.drawing import cause_words
+from wsload.report.marks import draw_bars_ground, draw_points_ground
 from wsload.report.series import METRIC_WORDS, OVER_TIME_METRICS
 from wsload.report.style import (
     BLACK,
@@ -103,7 +104,7 @@ def draw_capacity(panels: Sequence[Axes], cells: Sequence[CellResult], axis: str
         handles.append(line)
     if has_slo(cells):
         _slo_row(tunnels, along)
-    legend_beside(tunnels, handles)
+    legend_beside(tunnels, [*handles, *draw_points_ground(panels, _validities(along))])
 
 
 def draw_causes(axes: Axes, groups: Sequence[tuple[str, Sequence[CellResult]]]) -> None:
@@ -146,7 +147,10 @@ def draw_causes(axes: Axes, groups: Sequence[tuple[str, Sequence[CellResult]]]) 
     axes.grid(visible=False, axis="x")
     count_axis(axes)
     note(axes, "planned closes are left out")
-    legend_beside(axes)
+    keys = draw_bars_ground(
+        axes, [(place, cell.validity) for place, (_, group) in enumerate(groups) for cell in group]
+    )
+    legend_beside(axes, [*axes.get_legend_handles_labels()[0], *keys])
 
 
 def draw_latency(axes: Axes, along: Sequence[Point], axis: str) -> None:
@@ -172,7 +176,8 @@ def draw_latency(axes: Axes, along: Sequence[Point], axis: str) -> None:
             _spread(axes, along, partial(_statistic, metric, name, key), replace(look, dash=dash), label)
     milliseconds_axis(axes)
     set_value_axis(axes, along, axis)
-    legend_beside(axes)
+    keys = draw_points_ground([axes], _validities(along))
+    legend_beside(axes, [*axes.get_legend_handles_labels()[0], *keys])
 
 
 def worst_slo(cells: Sequence[CellResult]) -> Verdict:
@@ -275,6 +280,10 @@ def _slo_row(axes: Axes, along: Sequence[Point]) -> None:
         text.set(color=color, fontsize=13, fontweight="bold")
     words = "SLO: \N{CHECK MARK} passed  \N{BALLOT X} failed"
     axes.text(1.015, y, words, transform=axes.transAxes, va="center", fontsize=9.5)
+
+
+def _validities(along: Sequence[Point]) -> list[tuple[float, str]]:
+    return [(point.x, cell.validity) for point in along for cell in point.cells]
 
 
 def _held(name: str) -> Callable[[CellResult], float]:

@@ -6,14 +6,17 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
+from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from wsload.analysis.campaign import CellResult, Point, axis_title
 from wsload.analysis.knee import plateau_at_limit
 from wsload.analysis.measured import TUNNEL_AXIS
 from wsload.analysis.recommend import Recommendation
-from wsload.record.outcome import Verdict
+from wsload.record.outcome import Validity, Verdict
 from wsload.report.campaign_drawing import SLO_MARKS, worst_slo
+from wsload.report.doubt_captions import worst_grade
+from wsload.report.marks import draw_square
 from wsload.report.style import GREEN, INK, QUIET_INK, VERMILLION, duration_text, figure_of
 from wsload.report.value_axis import axis_label
 from wsload.units import format_count
@@ -117,9 +120,16 @@ def _squares(
         for x, column in enumerate(columns):
             group = _group(row, column)
             if group:
-                color = "white" if norm(shown[y, x]) < _DARK_BELOW else INK
+                validity = worst_grade(cell.validity for cell in group)
+                draw_square(axes, x, y, validity)
+                is_dark = validity is not Validity.INVALID and norm(shown[y, x]) < _DARK_BELOW
+                color = "white" if is_dark else INK
                 words = text(float(values[y, x]), group)
-                axes.text(x, y, words, ha="center", va="center", fontsize=9.5, color=color)
+                if validity is not Validity.VALID:
+                    words += f"\n{validity}"
+                drawn = axes.text(x, y, words, ha="center", va="center", fontsize=9.5, color=color)
+                if validity is Validity.INVALID:
+                    drawn.set_path_effects([withStroke(linewidth=3, foreground="white")])
             else:
                 axes.text(x, y, "no result", ha="center", va="center", fontsize=9, color=QUIET_INK)
 

@@ -20,6 +20,7 @@ from wsload.report.campaign_curves import (
     draw_live_points,
 )
 from wsload.report.capacity_wording import LIMIT_WORDS
+from wsload.report.marks import draw_points_ground
 from wsload.report.style import (
     CUT_EDGE,
     CUT_FILL,
@@ -81,7 +82,9 @@ def draw_search(panels: Sequence[Axes], searches: Sequence[Searched], advice: Re
     cuts.set_ylabel("cuts per hour")
     cuts.set_xlabel("timeout tunnel (duration, log scale)")
     legend_beside(cuts)
-    legend_beside(live, [*live.get_legend_handles_labels()[0], *_fills(cut_edge_s, curve)])
+    validities = [(each.timer_s, each.cell.validity) for each in searches]
+    keys = [*_fills(cut_edge_s, curve), *draw_points_ground(panels, validities)]
+    legend_beside(live, [*live.get_legend_handles_labels()[0], *keys])
 
 
 def _time_axis(axes: Axes, measured_s: Sequence[float], curve: Curve | None) -> None:

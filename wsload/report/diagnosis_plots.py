@@ -6,7 +6,7 @@ Import lazily from the CLI: this module imports matplotlib.
 import textwrap
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -18,6 +18,7 @@ from wsload.analysis.diagnosis import Cell, Diagnosis
 from wsload.analysis.folder import RunFolder
 from wsload.record import layout
 from wsload.record.outcome import Cause, Confidence
+from wsload.report.doubt_captions import counted_words, doubts_of
 from wsload.report.plots import run_caption
 from wsload.report.style import (
     INK,
@@ -90,7 +91,8 @@ class _Grid:
 def write_diagnosis_plots(folder: RunFolder, diagnosis: Diagnosis) -> list[Path]:
     """Draw ``plots/diagnosis.png`` and ``.svg`` into the run's folder; returns the files written."""
     with house_style():
-        figure = _matrix_figure(diagnosis, run_caption(folder))
+        caption = replace(run_caption(folder), doubts=counted_words(doubts_of(folder)))
+        figure = _matrix_figure(diagnosis, caption)
         return save(figure, folder.path / layout.PLOTS, "diagnosis")
 
 

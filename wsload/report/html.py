@@ -22,6 +22,7 @@ from wsload.record.summary import Summary
 from wsload.report import recommendation_wording, wording
 from wsload.report.capacity_wording import capacity_rows
 from wsload.report.control_wording import control_sentences
+from wsload.report.doubt_wording import doubt_rows, shown_spans
 from wsload.report.kernel_wording import kernel_rows
 from wsload.report.text import WORDS, axis_name, fact_heading, fact_text, table_columns
 from wsload.units import NS_PER_MS, format_duration
@@ -94,6 +95,9 @@ def write_html(folder: RunFolder, summary: Summary) -> Path:
             findings=summary.findings,
             role_rows=wording.role_rows(summary),
             kernel_rows=kernel_rows(summary),
+            doubt_rows=doubt_rows(summary),
+            spans=shown_spans(summary.doubts),
+            validity_classes=VALIDITY_CLASSES,
             timers=timers,
             plots=_plots(folder.path),
             folder=folder.path.name,

@@ -16,6 +16,7 @@ from matplotlib.ticker import FixedLocator
 
 from wsload.analysis.keepalive import KeepalivePoint, expected_alive
 from wsload.report.keepalive_wording import margins, setting_words
+from wsload.report.marks import draw_points_ground
 from wsload.report.style import (
     Caption,
     Mark,
@@ -64,6 +65,7 @@ def keepalive_figure(points: Sequence[KeepalivePoint], caption: Caption) -> Figu
     ]
     draw_marks(axes, marks, rows=_ROWS)
     handles.append(Line2D([], [], color="#1a1a1a", linewidth=1.1, linestyle=(0.0, (4.0, 2.0)), label=_RULE))
+    handles += draw_points_ground([axes], [(each.every_s, each.validity) for each in points])
     legend_beside(axes, handles)
     return figure
 

@@ -5,6 +5,7 @@ Import lazily from the CLI: this module imports matplotlib.
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from wsload.record import layout
 from wsload.record.layout import ActionLine, RunInfo
 from wsload.record.outcome import Cause, Phase, Validity
 from wsload.record.placement import ROLE_NAMES
+from wsload.report.doubt_captions import counted_words, left_out_words, nowhere_words
 from wsload.report.drawing import (
     Curve,
     LatencyBand,
@@ -29,6 +31,7 @@ from wsload.report.drawing import (
     draw_tunnels,
     group_timers,
 )
+from wsload.report.marks import draw_doubts
 from wsload.report.series import (
     METRIC_WORDS,
     OVER_TIME_METRICS,
@@ -82,12 +85,14 @@ def write_plots(folder: RunFolder) -> list[Path]:
     """
     data = gather(folder)
     caption = run_caption(folder)
+    of_times = replace(caption, doubts=left_out_words(data.doubts))
+    of_ends = replace(caption, doubts=counted_words(data.doubts))
     figures: dict[str, Callable[[], Figure]] = {
-        "latency_percentiles": lambda: _latency_percentiles(folder.info, data, caption),
+        "latency_percentiles": lambda: _latency_percentiles(folder.info, data, of_times),
         "latency_over_time": lambda: _latency_over_time(folder, data, caption),
         "tunnels_over_time": lambda: _tunnels_over_time(folder, data, caption),
-        "openings": lambda: _openings(folder.info, data, caption),
-        "disconnects": lambda: _disconnects(folder, caption),
+        "openings": lambda: _openings(folder.info, data, of_times),
+        "disconnects": lambda: _disconnects(folder, of_ends),
         "resources": lambda: _resources(folder, data, caption),
     }
     out = folder.path / layout.PLOTS
@@ -138,7 +143,8 @@ def _latency_percentiles(info: RunInfo, data: RunData, caption: Caption) -> Figu
         curves.append(Curve("lag of the driver, all", look, _DOTTED, *percentile_curve(lag), width=1.6))
     height_in = 4.4 if curves else _EMPTY_IN
     figure, (axes,) = new_figure("Latency by percentile, in the hold", caption, panel_heights_in=(height_in,))
-    draw_percentiles(axes, curves, y_label="latency (ms)", empty="no latency was measured in the hold")
+    empty = nowhere_words(data.doubts, "no latency was measured in the hold")
+    draw_percentiles(axes, curves, y_label="latency (ms)", empty=empty)
     axes.set_xlabel("percentile of messages (%)")
     return figure
 
@@ -195,7 +201,8 @@ def _openings(info: RunInfo, data: RunData, caption: Caption) -> Figure:
         look = look_of(number)
         histogram = data.total(metric, cohorts, phases)
         curves.append(Curve(words[metric], look, look.dash, *percentile_curve(histogram)))
-    draw_percentiles(curves_axes, curves, y_label="time (ms)", empty="no tunnel opened in this run")
+    empty = nowhere_words(data.doubts, "no tunnel opened in this run")
+    draw_percentiles(curves_axes, curves, y_label="time (ms)", empty=empty)
     curves_axes.set_xlabel("percentile of tunnels (%)")
     t_s = np.array(data.t_s)
     # A run's first line may stand at 0 s: nothing took place in no time.
@@ -213,6 +220,7 @@ def _openings(info: RunInfo, data: RunData, caption: Caption) -> Figure:
     opening = t_s[busy] if len(t_s) else t_s
     if len(opening):
         rate_axes.set_xlim(0, float(opening[-1]) + 2 * info.interval_s)
+    draw_doubts([rate_axes], data.doubts)
     return figure
 
 
@@ -294,9 +302,10 @@ def time_figure(
 
 
 def time_frame(panels: Sequence[Axes], folder: RunFolder, data: RunData) -> None:
-    """Phases, what the tool did, and the time axis."""
+    """Phases, intervals in doubt, what the tool did, and the time axis."""
     spans = phase_spans(data.t_s, data.phases, folder.info)
     draw_phases(panels, spans)
+    draw_doubts(panels, data.doubts)
     panels[-1].set_xlabel("time since start (s)")
     marks = [Mark(action.t_s, action.action.replace("_", " ")) for action in _events(folder)]
     if spans:

@@ -11,6 +11,7 @@ from wsload.analysis.folder import Merged, RunFolder, add_interval
 from wsload.record.histogram import Histogram
 from wsload.record.layout import IntervalLine, RunInfo
 from wsload.record.outcome import Phase
+from wsload.report.doubt_captions import Doubts, doubts_of
 from wsload.units import NS_PER_MS
 
 Floats = NDArray[np.float64]
@@ -39,7 +40,9 @@ class PhaseSpan:
 class RunData:
     """What one pass over a run's intervals leaves for the plots. Lists are parallel to ``t_s``."""
 
+    doubts: Doubts = field(default_factory=Doubts)
     sums: Merged = field(default_factory=dict)
+    """Without what was timed in intervals that are not valid; the lists have every interval's."""
     t_s: list[float] = field(default_factory=list)
     phases: list[Phase] = field(default_factory=list)
     open: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
@@ -66,13 +69,13 @@ class RunData:
 
 def gather(folder: RunFolder) -> RunData:
     """Read ``snapshots.jsonl`` once. Memory: a few numbers an interval, and one histogram a metric."""
-    info, data = folder.info, RunData()
+    info, data = folder.info, RunData(doubts_of(folder))
     expected = (info.ramp_s + info.hold_s + info.drain_s) / info.interval_s
     per_bin = max(1, -(-int(expected) // _MOST_TIME_BINS))
     pending: dict[tuple[str, str], Histogram] = {}
     count = 0
     for count, line in enumerate(folder.intervals(), 1):
-        add_interval(data.sums, line)
+        add_interval(data.sums, line, timed=not data.doubts.leaves_out(line.t_s))
         _add_levels(data, line, list(info.cohorts))
         for cohort, phases in line.cohorts.items():
             for part in phases.values():

@@ -35,6 +35,9 @@ LIMIT_DASH: Dash = (0.0, (8.0, 2.0, 1.5, 2.0))
 """Of a limit such as maxconn."""
 CUT_FILL, CUT_EDGE = "#ebe5d6", "#8a8478"
 """Where tunnels are cut: the ground, and its border."""
+INVALID_FILL, INVALID_EDGE = "#fbe9df", "#e59c6c"
+SUSPECT_FILL, SUSPECT_EDGE = "#fdf6e3", "#ecc664"
+"""Behind what does not count, or may not: tints of vermillion and orange, as data may have either."""
 MARK_ROW_IN = 0.19
 """Height of one row of marks above the axes."""
 _DPI = 130
@@ -107,6 +110,8 @@ class Caption:
     footer: tuple[str, ...]
     warning: str = ""
     """Not empty where the run is partial, suspect or not valid: drawn so that nobody misses it."""
+    doubts: str = ""
+    """Which intervals do not count in what is drawn, where that has no time axis to mark them on."""
 
 
 @dataclass(frozen=True)
@@ -143,8 +148,9 @@ def new_figure(
     """
     count = len(panel_heights_in)
     setting = pack(caption.setting, _SETTING_CHARS)
-    warning = textwrap.wrap(caption.warning, _SETTING_CHARS - 12)[:2]
-    head_in = 0.62 + _LINE_IN * (len(setting) + len(warning))
+    warning = textwrap.wrap(caption.warning, _SETTING_CHARS - 12, max_lines=2, placeholder=" ...")
+    doubts = textwrap.wrap(caption.doubts, _SETTING_CHARS)
+    head_in = 0.62 + _LINE_IN * (len(setting) + len(warning) + len(doubts))
     marks_in = MARK_ROW_IN * mark_rows
     above_in = [0.16 + (0.0 if share_x and panel else marks_in) for panel in range(count)]
     own_x_in = 0.0 if share_x else _XLABEL_IN
@@ -153,11 +159,11 @@ def new_figure(
     figure = Figure(figsize=(_WIDTH_IN, total_in))
     left = 0.22 / _WIDTH_IN
     figure.text(left, 1 - 0.36 / total_in, title, fontsize=15, fontweight="bold")
-    for row, line in enumerate(setting):
-        figure.text(left, 1 - (0.62 + _LINE_IN * row) / total_in, line, fontsize=9.5, color=QUIET_INK)
-    for row, line in enumerate(warning, len(setting)):
+    looks = [(QUIET_INK, "normal")] * len(setting) + [(_ALARM, "bold")] * len(warning)
+    looks += [(_ALARM, "normal")] * len(doubts)
+    for row, (line, (color, weight)) in enumerate(zip([*setting, *warning, *doubts], looks, strict=True)):
         y = 1 - (0.62 + _LINE_IN * row) / total_in
-        figure.text(left, y, line, fontsize=9.5, color=_ALARM, fontweight="bold")
+        figure.text(left, y, line, fontsize=9.5, color=color, fontweight=weight)
     figure.text(left, 0.12 / total_in, _DOT.join(caption.footer), fontsize=8, color=QUIET_INK)
     axes: list[Axes] = []
     top_in = total_in - head_in

@@ -4,6 +4,7 @@ Import lazily from the CLI: this module imports matplotlib.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from wsload.analysis.folder import RunFolder
 from wsload.analysis.survival import SurvivalCurve, curves, left_open
 from wsload.record import layout
 from wsload.record.layout import RunInfo
+from wsload.report.doubt_captions import counted_words, doubts_of
 from wsload.report.drawing import Timer, group_timers
 from wsload.report.plots import run_caption
 from wsload.report.series import Floats
@@ -71,7 +73,7 @@ def survival_figure(folder: RunFolder) -> Figure:
     found, timers = curves(folder), group_timers(_after_the_101(folder.info))
     figure, panels = new_figure(
         "Survival of tunnels",
-        run_caption(folder),
+        replace(run_caption(folder), doubts=counted_words(doubts_of(folder))),
         panel_heights_in=(2.7, 2.7),
         mark_rows=min(len(timers), _TIMER_ROWS),
         share_x=False,

@@ -16,6 +16,7 @@ from wsload.record.outcome import Validity, Verdict
 from wsload.record.summary import Summary
 from wsload.report import recommendation_wording, wording
 from wsload.report.capacity_wording import capacity_rows
+from wsload.report.doubt_wording import doubt_rows
 from wsload.report.kernel_wording import kernel_rows
 from wsload.report.wording import STATISTICS, Row
 from wsload.units import format_share
@@ -63,6 +64,7 @@ _OF_SEARCHES = ("capacity", "level", "first_failed", "limit", "live_at_limit", "
 def final_text(summary: Summary, folder_path: Path, color: bool = False, width: int = 100) -> str:
     """A run's result, the verdict first. ``width`` in columns; good from 80, best from 110."""
     rows = {
+        "intervals": doubt_rows(summary),
         "capacity": capacity_rows(summary),
         "tunnels": [
             *wording.tunnel_rows(summary),
@@ -81,6 +83,8 @@ def final_text(summary: Summary, folder_path: Path, color: bool = False, width: 
     }
     name_width = max([NAME_WIDTH, *(len(row.name) + 2 for part in rows.values() for row in part)])
     parts: list[RenderableType] = [_title(summary), "", *_verdict(summary), *_validity(summary), ""]
+    if rows["intervals"]:
+        parts += [*_dotted(rows["intervals"], name_width, width), ""]
     if rows["capacity"]:
         parts += [*_dotted(rows["capacity"], name_width, width), ""]
     parts += [*_dotted(rows["tunnels"], name_width, width, aligned=True), ""]

@@ -30,6 +30,7 @@ from wsload.run.affinity import kept_to
 from wsload.run.collector import Collector, latency_log_header
 from wsload.run.environment import describe_environment
 from wsload.run.folder import FolderWriter
+from wsload.run.host import HostWatch
 from wsload.run.journal import Journal
 from wsload.run.kernel import KernelWatch
 from wsload.run.progress import ProgressKeeper, ProgressListener
@@ -187,6 +188,7 @@ class _Session:
             keeper = ProgressKeeper(info, self._cell)
             search = Search(loaded.profile, engine, journal) if loaded.profile.capacity is not None else None
             bounds_ns = (load.ramp_ns, load.ramp_ns + load.hold_ns)
+            host = HostWatch(folder, plan.placement.driver or plan.placement.host)
             kernel = KernelWatch(folder)
             kernel.note(0.0)
             listeners = [keeper.interval, kernel.interval]
@@ -194,12 +196,15 @@ class _Session:
                 listeners.append(search.interval)
             collector = Collector(folder, shares, info.timers_of_ms, bounds_ns, listeners)
             engine.go(start_ns)
-            self._underway = Underway(engine, system, collector, keeper, journal, load, plan.workers, search)
+            self._underway = Underway(
+                engine, system, collector, keeper, journal, host, load, plan.workers, search
+            )
             await self._underway.until_done(self._on_progress)
             self._is_closing = True
             engine.stop()
             collector.finish()
             kernel.note(journal.elapsed_s)
+            host.note(journal.elapsed_s, system.lost_logs)
             await system.sample(round(journal.elapsed_s, 6))
             await system.stop()
             if system.log_lines:

@@ -106,7 +106,12 @@ class System:
     @property
     def log_lines(self) -> dict[str, int]:
         """How whole HAProxy's log is: lines received, and lost in our own receive buffer."""
-        return {} if self._log is None else {"lines": self._log.lines, "lost": self._log.dropped}
+        return {} if self._log is None else {"lines": self._log.lines, "lost": self.lost_logs}
+
+    @property
+    def lost_logs(self) -> int:
+        """Lines of HAProxy's log that our receive buffer has had no room for so far."""
+        return 0 if self._log is None else self._log.dropped
 
     @property
     def backend_records_lost(self) -> int:

@@ -3,12 +3,13 @@
 import asyncio
 import contextlib
 
-from wsload.analysis.folder import FOUND, INTERRUPTED
+from wsload.analysis.folder import FOUND, INTERRUPTED, LOST
 from wsload.engine.base import Engine, WorkerDone, WorkerLost
 from wsload.errors import RecordingError
 from wsload.profile.model import Load
 from wsload.report.live import Progress
 from wsload.run.collector import Collector
+from wsload.run.host import HostWatch
 from wsload.run.journal import Journal
 from wsload.run.progress import ProgressKeeper, ProgressListener
 from wsload.run.search import Search
@@ -38,6 +39,7 @@ class Underway:
         collector: Collector,
         keeper: ProgressKeeper,
         journal: Journal,
+        host: HostWatch,
         load: Load,
         workers: int,
         search: Search | None = None,
@@ -45,6 +47,7 @@ class Underway:
         """``search`` decides on levels of tunnels, and on the run's end, where the profile asks for it."""
         self._engine, self._system = engine, system
         self._collector, self._keeper, self._journal = collector, keeper, journal
+        self._host = host
         self._interval_ns, self._working = load.interval_ns, workers
         self._drain_ns = load.ramp_ns + load.hold_ns
         self._drain_length_ns = load.drain_ns
@@ -111,19 +114,23 @@ class Underway:
             elif isinstance(event, WorkerLost):
                 self._working -= 1
                 tunnels = self._collector.lost(event.worker, max(came_ns, 0))
-                self._journal.note("worker_lost", worker=event.worker, reason=event.reason, tunnels=tunnels)
+                self._journal.note(LOST, worker=event.worker, reason=event.reason, tunnels=tunnels)
                 self._keeper.warnings.append(f"{event.reason}; {format_count(tunnels)} tunnels lost with it")
             else:
                 self._collector.add(event)
 
     async def _sample(self) -> None:
-        """At the start, and toward each interval's end: what the system under test uses."""
+        """At the start, and toward each interval's end: how the host is, and what the system under test uses.
+
+        On the clock and not as intervals close: a silent worker delays that, and several then close at once.
+        """
         number = 0
         while True:
             due_ns = max(number * self._interval_ns - self._aside_ns, 0)
             wait_ns = due_ns - self._journal.elapsed_ns
             await asyncio.sleep(max(wait_ns, 0) / NS_PER_S)
             number += 1
+            self._host.note(self._journal.elapsed_s, self._system.lost_logs)
             self._collector.others = self._system.backend_processes()
             rows = await self._system.sample(round(self._journal.elapsed_s, 6))
             self._keeper.haproxy(rows)
