@@ -37,7 +37,7 @@ from benchmarks.precision_figures import (
     Messages,
     Result,
     Setting,
-    Testimony,
+    WitnessNotes,
     lateness,
     limits_of,
     profile_text,
@@ -80,7 +80,7 @@ def measure(setting: Setting, hold_ns: int, out: Path) -> Result:
         assert summary is not None
         from_ns = run.info.start_monotonic_ns + round(run.info.ramp_s * NS_PER_S)
         messages = Messages(np.load(folder / "stamps.npy"), from_ns, from_ns + hold_ns)
-        witnesses = [Testimony(np.load(path)) for path in witnessed.files]
+        witnesses = [WitnessNotes(np.load(path)) for path in witnessed.files]
     spikes = spikes_of(messages, witnesses)
     length_s = hold_ns / NS_PER_S
     result = Result(
@@ -96,6 +96,7 @@ def measure(setting: Setting, hold_ns: int, out: Path) -> Result:
         host_late_ms=lateness(witnesses, from_ns, from_ns + hold_ns),
         witness_priority=witnessed.priority,
         cpu_cores=witnessed.cpu_cores,
+        waited_share=witnesses[0].waited_share(),
         spikes=spikes,
         rhythm=rhythm_of([spike.t_s for spike in spikes if spike.cause in OURS], length_s),
     )
@@ -158,7 +159,6 @@ def _watch(parent_pid: int, backend_pid: int, folder: Path) -> Witnessed:
             "haproxy": [haproxy.pid],
             "backend": [backend_pid],
             "witness": [process.pid for process, _ in entered],
-            "others": [os.getpid()],
         }
         _sleep_until(info.start_monotonic_ns / NS_PER_S + info.ramp_s)
         before, began_s = _used_s(parts), time.monotonic()
@@ -172,13 +172,11 @@ def _watch(parent_pid: int, backend_pid: int, folder: Path) -> Witnessed:
 
 
 def _used_s(parts: dict[str, list[int]]) -> dict[str, float]:
-    """CPU seconds of each part so far; ``others`` is what is left of the machine's without this process."""
+    """CPU seconds of each part so far, and those that the hypervisor kept for itself."""
     used = {
         name: sum(sum(psutil.Process(pid).cpu_times()[:2]) for pid in pids) for name, pids in parts.items()
     }
-    all_s = psutil.cpu_times()
-    busy_s = all_s.user + all_s.nice + all_s.system + all_s.irq + all_s.softirq
-    return {**used, "others": busy_s - sum(used.values()), "stolen": all_s.steal}
+    return {**used, "stolen": psutil.cpu_times().steal}
 
 
 def _sleep_until(at_s: float) -> None:

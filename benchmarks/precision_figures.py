@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from wsload.record.outcome import Validity
 from wsload.units import NS_PER_MS, NS_PER_S
 
 Times = NDArray[np.int64]
@@ -99,7 +100,7 @@ class Cause(StrEnum):
 OURS = frozenset({Cause.PARENT, Cause.DRIVER})
 
 
-class Testimony:
+class WitnessNotes:
     """What the witness of one core noted, a row each millisecond."""
 
     def __init__(self, rows: Times) -> None:
@@ -111,6 +112,10 @@ class Testimony:
             np.diff(each, prepend=each[:1]) for each in since_start
         )
 
+    def waited_share(self) -> float:
+        """The part of the time in which the driver was ready to run and had to wait."""
+        return round(float(self._waited_ns.sum() / (self.t_ns[-1] - self.t_ns[0])), 4)
+
     def between(self, from_ns: int, to_ns: int) -> tuple[float, ...]:
         """The worst lateness, and how long the driver waited, parent and system ran, in that time; in ms."""
         chosen = slice(*np.searchsorted(self.t_ns, (from_ns, to_ns)))
@@ -120,7 +125,7 @@ class Testimony:
 
 
 class Noted(msgspec.Struct, frozen=True):
-    """What witnesses noted in a stretch of time, in ms: see :class:`Testimony`."""
+    """What witnesses noted in a stretch of time, in ms: see :class:`WitnessNotes`."""
 
     late_ms: float
     waited_ms: float
@@ -139,10 +144,10 @@ class Spike(msgspec.Struct):
 
 
 class Rhythm(msgspec.Struct):
-    """A period that spikes keep. ``chance``: how probable spikes without one are to look so."""
+    """A period that spikes keep, in ``cycles`` of it. ``chance``: how probable others are to look so."""
 
     period_s: float
-    spikes: int
+    cycles: int
     chance: float
 
 
@@ -184,7 +189,7 @@ class Messages:
         )
 
 
-def spikes_of(messages: Messages, witnesses: Sequence[Testimony]) -> list[Spike]:
+def spikes_of(messages: Messages, witnesses: Sequence[WitnessNotes]) -> list[Spike]:
     """All spikes, each with its cause. There is a witness for each core that the driver may use."""
     late = np.flatnonzero(messages.lag_ns > SPIKE_NS)
     if not len(late):
@@ -193,7 +198,7 @@ def spikes_of(messages: Messages, witnesses: Sequence[Testimony]) -> list[Spike]
     return [_spike(messages, part, witnesses) for part in np.split(late, np.flatnonzero(apart) + 1)]
 
 
-def _spike(messages: Messages, late: NDArray[np.intp], witnesses: Sequence[Testimony]) -> Spike:
+def _spike(messages: Messages, late: NDArray[np.intp], witnesses: Sequence[WitnessNotes]) -> Spike:
     lag_ms = round(int(messages.lag_ns[late].max()) / NS_PER_MS, 3)
     from_ns = int(messages.due_ns[late[0]])
     to_ns = int(messages.sent_ns[late].max()) + _AFTER_NS
@@ -222,26 +227,32 @@ def rhythm_of(times_s: Sequence[float], length_s: float) -> Rhythm | None:
     """The period that these times keep, if it cannot be chance: below 0.001, for all periods tried together.
 
     Tried are the run's interval, and all from 50 ms to a fifth of the length. These count as so many tries,
-    so that they need some 14 cycles with a spike, where the interval needs 7. A burst is no rhythm: of each
-    cycle only the first spike counts.
+    so that they need some 14 cycles with a spike, where the interval needs 7.
     """
     times = np.sort(np.asarray(times_s, dtype=float))
     step_hz = 1 / (2 * length_s)
     scan = np.arange(round(_LEAST_CYCLES / length_s / step_hz), round(_FASTEST_HZ / step_hz) + 1) * step_hz
-    tried = [(INTERVAL_S, 1), *((1 / each_hz, len(scan)) for each_hz in scan.tolist())]
-    found = [_rhythm(times, period_s, tries) for period_s, tries in tried]
-    best = min(found, key=lambda rhythm: rhythm.chance)
-    return best if best.chance < _CHANCE and best.spikes >= _LEAST_CYCLES else None
+    scanned = (_rhythm(times, 1 / each_hz, len(scan)) for each_hz in scan.tolist())
+    for rhythm in (_rhythm(times, INTERVAL_S, 1), min(scanned, key=lambda each: each.chance)):
+        if rhythm.chance < _CHANCE and rhythm.cycles >= _LEAST_CYCLES:
+            return rhythm
+    return None
 
 
 def _rhythm(times_s: NDArray[np.float64], period_s: float, tries: int) -> Rhythm:
-    """Rayleigh's test of the times' phases (Mardia and Jupp, Directional Statistics, 6.3)."""
+    """Rayleigh's test of phases (Mardia and Jupp, Directional Statistics, 6.3), of one a cycle.
+
+    A burst is no rhythm, so the spikes of a cycle count as one, in the direction of their sum: of spikes by
+    chance any is as probable.
+    """
     turns = times_s / period_s
-    _, first = np.unique(np.floor(turns), return_index=True)
-    count = len(first)
-    length = abs(np.exp(2j * np.pi * turns[first]).sum())
-    chance = float(np.exp(-(length**2) / count)) if count else 1.0
-    return Rhythm(period_s, count, min(chance * tries, 1.0))
+    _, cycle = np.unique(np.floor(turns), return_inverse=True)
+    sums = np.zeros(cycle.max(initial=-1) + 1, dtype=complex)
+    np.add.at(sums, cycle, np.exp(2j * np.pi * turns))
+    cycles = len(sums)
+    length = abs((sums / np.maximum(abs(sums), 1e-12)).sum())
+    chance = float(np.exp(-(length**2) / cycles)) if cycles else 1.0
+    return Rhythm(period_s, cycles, min(chance * tries, 1.0))
 
 
 class Result(msgspec.Struct, kw_only=True):
@@ -265,8 +276,10 @@ class Result(msgspec.Struct, kw_only=True):
     """See :func:`lateness`."""
     witness_priority: str
     cpu_cores: dict[str, float]
-    """Cores' worth of CPU in the hold: ``driver``, ``parent``, ``haproxy``, ``backend``, ``witness``,
-    ``others`` (no process of this benchmark) and ``stolen`` (by the hypervisor)."""
+    """Cores' worth of CPU in the hold: ``driver``, ``parent``, ``haproxy``, ``backend``, ``witness``, and
+    ``stolen`` by the hypervisor."""
+    waited_share: float
+    """The part of the hold in which the driver was ready to run and had to wait. The witness takes 0.03."""
     spikes: list[Spike]
     rhythm: Rhythm | None
     """Of the spikes that are ours."""
@@ -274,7 +287,7 @@ class Result(msgspec.Struct, kw_only=True):
     """Bars missed, in words."""
 
 
-def lateness(witnesses: Sequence[Testimony], from_ns: int, to_ns: int) -> Percentiles:
+def lateness(witnesses: Sequence[WitnessNotes], from_ns: int, to_ns: int) -> Percentiles:
     """Of the witness that was itself the latest at p99.9."""
     spans = [slice(*np.searchsorted(witness.t_ns, (from_ns, to_ns))) for witness in witnesses]
     each = [_percentiles(witness.late_ns[span]) for witness, span in zip(witnesses, spans, strict=True)]
@@ -288,7 +301,7 @@ def limits_of(result: Result) -> list[str]:
         found.append(f"lag p99 {result.lag_ms.p99:.3f} ms, above {LAG_P99_MS} ms")
     if (rhythm := result.rhythm) is not None:
         found.append(
-            f"{rhythm.spikes} spikes of ours above 2 ms keep a period of {rhythm.period_s:.3f} s "
+            f"spikes of ours above 2 ms keep a period of {rhythm.period_s:.3f} s in {rhythm.cycles} cycles "
             f"(chance {rhythm.chance:.1g})"
         )
     if result.noted < _LEAST_NOTED * result.sent:
@@ -297,7 +310,7 @@ def limits_of(result: Result) -> list[str]:
         found.append(
             f"wsload says lag p99 {result.wsload_lag_p99_ms:.3f} ms, stamps {result.lag_ms.p99:.3f} ms"
         )
-    if result.validity == "invalid":
+    if result.validity == Validity.INVALID:
         found += [f"not valid: {reason}" for reason in result.reasons]
     return found
 
@@ -325,6 +338,7 @@ def table(results: Sequence[Result]) -> str:
             (f"spikes above 2 ms: {cause}", [str(causes[result.setting.name][cause]) for result in results])
             for cause in Cause
         ),
+        ("driver had to wait, share", [f"{result.waited_share:.3f}" for result in results]),
         *(
             (f"CPU, cores: {owner}", [f"{result.cpu_cores[owner]:.3f}" for result in results])
             for owner in results[0].cpu_cores

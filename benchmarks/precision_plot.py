@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 from numpy.typing import NDArray
 
-from benchmarks.precision_figures import INTERVAL_S, SPIKE_NS, Cause, Messages, Result, Testimony, Times
+from benchmarks.precision_figures import INTERVAL_S, SPIKE_NS, Cause, Messages, Result, Times, WitnessNotes
 from wsload.report.style import (
     BLUE,
     INK,
@@ -36,7 +36,7 @@ _TITLE = "Lag: how late each message left"
 def write_precision_plot(
     result: Result,
     messages: Messages,
-    witnesses: Sequence[Testimony],
+    witnesses: Sequence[WitnessNotes],
     setting: Sequence[str],
     out: Path,
 ) -> list[Path]:
@@ -47,7 +47,7 @@ def write_precision_plot(
 
 
 def precision_figure(
-    result: Result, messages: Messages, witnesses: Sequence[Testimony], setting: Sequence[str]
+    result: Result, messages: Messages, witnesses: Sequence[WitnessNotes], setting: Sequence[str]
 ) -> Drawing:
     """The figure, to be drawn within :func:`house_style`."""
     load = f"{result.setting.echoes_per_s:,} echoes/s over {result.setting.tunnels:,} tunnels"
@@ -126,7 +126,7 @@ def _percentile_ms(lag_ns: Times, percentile: float) -> float:
     return float(np.percentile(lag_ns, percentile)) / NS_PER_MS if len(lag_ns) else float("nan")
 
 
-def _worst_late_ms(messages: Messages, witnesses: Sequence[Testimony], slots: int) -> Values:
+def _worst_late_ms(messages: Messages, witnesses: Sequence[WitnessNotes], slots: int) -> Values:
     worst = np.full(slots, np.nan)
     for witness in witnesses:
         which = ((witness.t_ns - messages.from_ns) / NS_PER_S / SLOT_S).astype(int)
