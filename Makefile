@@ -27,7 +27,7 @@ bench: $(STAMP) haproxy  ## what the driver costs beside HAProxy, JSON on stdout
 bench-micro: $(STAMP)  ## what frames, scheduler, recording and merging take; MICRO="-o before.json" keeps the result
 	@$(BIN)/python -m benchmarks.micro --quiet $(MICRO)
 
-bench-peers: $(STAMP) haproxy  ## against Locust, Artillery and Tsung, which it installs: three rounds, half an hour
+bench-peers: $(STAMP) haproxy  ## against Locust, Artillery and Tsung, which it installs: half an hour; PEERS="--rounds 1" is a third
 	@.ci/install-packages npm:npm
 	@$(BIN)/python benchmarks/peers.py --install $(PEERS)
 

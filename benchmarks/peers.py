@@ -146,6 +146,8 @@ def _act(options: argparse.Namespace) -> int:
     if options.install:
         install_missing(names, options.place)
     programs = found(names, options.place)
+    if left_out := [name for name in names or TOOLS if name not in programs]:
+        print(f"not on PATH, left out: {', '.join(left_out)}", file=sys.stderr)
     wanted = {Traffic.IDLE: options.idle, Traffic.ECHO: options.echo}
     workloads = [workload_of(traffic, number, options.hold) for traffic, number in wanted.items() if number]
     if not options.rounds or not workloads:

@@ -62,7 +62,13 @@ class Road:
         return [each for each in psutil.Process().children(recursive=True) if each.pid not in ours]
 
     async def empty(self) -> None:
-        """Wait until the last tool's tunnels have gone. Raises WsloadError if they do not."""
+        """Wait until the last tool's tunnels have gone.
+
+        Raises:
+            WsloadError: They stay, or HAProxy or the backend has ended.
+        """
+        if self.fleet.dead() or self.backend.dead():
+            raise WsloadError("HAProxy or the backend has ended")
         deadline_s = asyncio.get_running_loop().time() + _EMPTY_WITHIN_S
         while any(report.tunnels for report in await self.backend.reports()):
             if asyncio.get_running_loop().time() > deadline_s:
@@ -106,7 +112,7 @@ async def measure(
         figures = measured(window, workload) | (grown(few, window) if few else {})
         figures["peak_bytes"] = max(each.tool.pss_bytes for each in samples)
         result = msgspec.structs.replace(result, **figures)
-    except (WsloadError, OSError, ValueError, LookupError) as error:
+    except (WsloadError, psutil.Error, OSError, ValueError, LookupError) as error:
         result.error = str(error) or type(error).__name__
     return result
 

@@ -70,15 +70,18 @@ def _run(name: str, command: Sequence[str]) -> None:
 
 
 def version_of(tool: Tool, program: Sequence[str]) -> str:
-    """``2.0.34``; empty where it does not say."""
-    done = subprocess.run(
-        [*program, *tool.version_arguments],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=_VERSION_TIMEOUT_S,
-        check=False,
-    )
+    """``2.0.34``; empty where it does not say: what is wrong with it shows when it is measured."""
+    try:
+        done = subprocess.run(
+            [*program, *tool.version_arguments],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_VERSION_TIMEOUT_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
     return parse_version(tool.name, done.stdout + done.stderr)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.peer_tools import artillery, k6, locust, tcpkali, tsung, wsload_tool
 from benchmarks.peer_tools.base import PAYLOAD, Latency, Target, Workload
-from benchmarks.peer_tools.table import OURS, TOOLS, found, install_missing, parse_version
+from benchmarks.peer_tools.table import OURS, TOOLS, found, install_missing, parse_version, version_of
 from tests.benchmarks.made_peers import ECHO, IDLE
 from wsload.errors import WsloadError
 from wsload.profile.load import parse_profile
@@ -88,6 +88,10 @@ def test_wsload_reports_both_ways_of_counting(tmp_path: Path) -> None:
 )
 def test_the_version_is_the_tools_own_not_its_runtimes(name: str, words: str, version: str) -> None:
     assert parse_version(name, words) == version
+
+
+def test_a_tool_that_cannot_be_started_has_no_version() -> None:
+    assert version_of(TOOLS["k6"], ["/no/such/k6"]) == ""
 
 
 @pytest.mark.parametrize("workload", [IDLE, ECHO])

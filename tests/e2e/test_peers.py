@@ -40,6 +40,9 @@ for number in range(50):
         each.sendall(bytes([0x81, 0x80 | 64, 0, 0, 0, 0]) + sys.argv[4].encode())
     for each in sockets:
         each.recv(4096)
+    used_s = time.process_time()
+    while time.process_time() < used_s + 0.02:  # the kernel counts CPU in hundredths of a second
+        pass
     time.sleep(max(0, began_s + number / 10 - time.monotonic()))
 print("done")
 """
@@ -86,8 +89,7 @@ def test_a_tool_that_fails_is_named_and_its_daemon_ended_and_the_next_one_goes_o
     assert well.latency.p50_ms == len("done\n")
     assert well.processes == 1
     assert well.peak_bytes >= well.steady_bytes > 1_000_000
-    assert (well.cpu_us_per_echo or 0) > 0
-    assert (well.haproxy_cpu_us_per_echo or 0) > 0
+    assert well.cpu_us_per_echo == pytest.approx(1000, rel=0.5)  # 20 ms for 20 echoes, and sending them
 
 
 def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
