@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 # Debian's users have no sbin on their PATH, and HAProxy lives there.
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin
 
-.PHONY: run test lint bench bench-micro bench-peers clean haproxy
+.PHONY: run test lint bench bench-micro bench-peers bench-precision clean haproxy
 
 run: $(STAMP) haproxy  ## the main job: a timeout campaign through real HAProxy, about two minutes
 	$(BIN)/wsload campaign quickstart
@@ -30,6 +30,9 @@ bench-micro: $(STAMP)  ## what frames, scheduler, recording and merging take; MI
 bench-peers: $(STAMP) haproxy  ## against Locust, Artillery and Tsung, which it installs: half an hour; PEERS="--rounds 1" is a third
 	@.ci/install-packages npm:npm
 	@$(BIN)/python benchmarks/peers.py --install $(PEERS)
+
+bench-precision: $(STAMP) haproxy  ## how late messages leave, over time, and whose fault that is: three minutes
+	@$(BIN)/python benchmarks/precision.py $(PRECISION)
 
 haproxy:
 	@.ci/install-packages haproxy:haproxy

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from wsload.driver.recorder import CohortRecorder
+from wsload.driver.recorder import CohortRecorder, pack_reply, pack_send
 from wsload.plan.model import Assignment
 from wsload.plan.phases import PhaseTimes
 from wsload.profile.model import Cohort
@@ -54,11 +54,9 @@ def echo_recorder() -> CohortRecorder:
 def note(recorder: CohortRecorder, noted: list[Echo]) -> None:
     """What cohort and tunnel do with a recorder for each message they send and each reply."""
     for due_ns, sent_ns, stamp, received_ns in noted:
-        recorder.due_ns.append(due_ns)
-        recorder.sent_ns.append(sent_ns)
+        recorder.note_send(pack_send(due_ns, sent_ns))
         recorder.bytes_sent += FRAME_BYTES
-        recorder.stamps.append(stamp)
-        recorder.received_ns.append(received_ns)
+        recorder.note_reply(pack_reply(stamp, received_ns))
         recorder.bytes_received += FRAME_BYTES
 
 

@@ -1,6 +1,6 @@
 from struct import pack
 
-from wsload.driver.recorder import CohortRecorder
+from wsload.driver.recorder import CohortRecorder, pack_reply, pack_send
 from wsload.plan.phases import PhaseTimes
 from wsload.record.histogram import Histogram
 from wsload.record.outcome import Phase
@@ -15,8 +15,8 @@ def recorder(corrected: str | None = "echo_corrected") -> CohortRecorder:
 
 
 def reply(to: CohortRecorder, intended_ms: int, sent_ms: int, received_ms: int) -> None:
-    to.stamps.append(pack("<QQ", intended_ms * NS_PER_MS, sent_ms * NS_PER_MS))
-    to.received_ns.append(received_ms * NS_PER_MS)
+    stamp = pack("<QQ", intended_ms * NS_PER_MS, sent_ms * NS_PER_MS)
+    to.note_reply(pack_reply(stamp, received_ms * NS_PER_MS))
 
 
 def dense(counts: SparseCounts) -> Histogram:
@@ -53,8 +53,8 @@ def test_bytes_that_are_no_stamp_of_this_run_are_counted_as_unmatched() -> None:
 
 def test_lag_is_filed_for_every_message_sent_answered_or_not() -> None:
     cohort = recorder()
-    cohort.due_ns += [HOLD, HOLD + 1]
-    cohort.sent_ns += [HOLD + 3 * NS_PER_MS, HOLD + 1]
+    cohort.note_send(pack_send(HOLD, HOLD + 3 * NS_PER_MS))
+    cohort.note_send(pack_send(HOLD + 1, HOLD + 1))
     part = cohort.take(DRAIN)[Phase.HOLD]
     assert part.counters == {"sent": 2}
     assert dense(part.histograms["lag"]).total() == 2
@@ -79,7 +79,29 @@ def test_it_asks_to_be_flushed_before_memory_grows() -> None:
     cohort = recorder()
     while not cohort.is_full():
         reply(cohort, 2_100, 2_100, 2_101)
-    assert len(cohort.stamps) < 100_000
+    assert len(cohort.replies.getvalue()) < 10_000_000
     cohort.flush(HOLD)
     assert not cohort.is_full()
-    assert not cohort.stamps
+    assert cohort.replies.tell() == 0
+    reply(cohort, 2_100, 2_100, 2_101)
+    assert cohort.take(DRAIN)[Phase.HOLD].counters["received"] > 2
+
+
+def test_what_was_filed_is_not_filed_again() -> None:
+    cohort = recorder()
+    for _ in range(3):
+        reply(cohort, 2_100, 2_100, 2_101)
+        cohort.note_send(pack_send(HOLD, HOLD))
+    assert cohort.take(HOLD + 1)[Phase.HOLD].counters == {"sent": 3, "received": 3}
+    reply(cohort, 2_200, 2_200, 2_201)
+    part = cohort.take(DRAIN)[Phase.HOLD]
+    assert part.counters == {"received": 1}
+    assert dense(part.histograms["echo_service"]).total() == 1
+
+
+def test_a_closed_loop_has_no_lag() -> None:
+    cohort = recorder()
+    cohort.note_send(pack_send(HOLD, 0))
+    part = cohort.take(DRAIN)[Phase.HOLD]
+    assert part.counters == {"sent": 1}
+    assert part.histograms == {}

@@ -8,12 +8,14 @@ import uvloop
 from wsload.children import Channel, parent_channel
 from wsload.driver import health
 from wsload.driver.messages import Drain, Go, Offer, Prepare, Ready, ToWorker
+from wsload.driver.turns import take_short_turns
 from wsload.driver.worker import Worker
 
 
 async def main() -> None:
     """Serve the parent until it closes the channel."""
     health.raise_descriptor_limit()
+    take_short_turns()
     channel: Channel[ToWorker] = await parent_channel(ToWorker)
     worker: Worker | None = None
     while (message := await channel.receive()) is not None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from struct import Struct
 from time import monotonic_ns
 
-from wsload.driver.recorder import CohortRecorder
+from wsload.driver.recorder import CohortRecorder, pack_reply, pack_send
 from wsload.driver.scheduler import Action
 from wsload.driver.tunnel import State, Tunnel
 from wsload.plan.arrivals import LossySchedule, MessageSchedule, RenewalSchedule, Times
@@ -117,8 +117,7 @@ class Chatty(CohortTraffic):
         now_ns = monotonic_ns()
         tunnel.transport.write(self._build(due_ns, now_ns))
         tunnel.tx_ns = now_ns
-        recorder.due_ns.append(due_ns)
-        recorder.sent_ns.append(now_ns)
+        recorder.note_send(pack_send(due_ns, now_ns))
         recorder.bytes_sent += self._frame_bytes
         if self._is_fifo:
             self._in_flight.setdefault(tunnel.index, deque()).append((due_ns, now_ns))
@@ -128,7 +127,7 @@ class Chatty(CohortTraffic):
         if self._is_fifo:
             return send_due
         build, frame_bytes, recorder, is_open = self._build, self._frame_bytes, self.recorder, State.OPEN
-        note_due, note_sent = recorder.due_ns.append, recorder.sent_ns.append
+        note_send = recorder.note_send
 
         def send_cheaply(position: int, due_ns: int) -> None:
             tunnel = tunnels[members[position]]
@@ -138,8 +137,7 @@ class Chatty(CohortTraffic):
             now_ns = monotonic_ns()
             tunnel.transport.write(build(due_ns, now_ns))
             tunnel.tx_ns = now_ns
-            note_due(due_ns)
-            note_sent(now_ns)
+            note_send(pack_send(due_ns, now_ns))
             recorder.bytes_sent += frame_bytes
 
         return send_cheaply
@@ -152,7 +150,7 @@ class Chatty(CohortTraffic):
             return
         tunnel.transport.write(self._build(now_ns, now_ns))
         tunnel.tx_ns = now_ns
-        recorder.due_ns.append(now_ns)
+        recorder.note_send(pack_send(now_ns, 0))
         recorder.bytes_sent += self._frame_bytes
         if self._is_fifo:
             self._in_flight.setdefault(tunnel.index, deque()).append((now_ns, now_ns))
@@ -161,11 +159,9 @@ class Chatty(CohortTraffic):
         """A reply that the fast lane did not take: large, text, or matched in order."""
         recorder = self.recorder
         if self.stamped and len(payload) >= STAMP_BYTES:
-            recorder.stamps.append(payload[:STAMP_BYTES])
-            recorder.received_ns.append(now_ns)
+            recorder.note_reply(pack_reply(payload[:STAMP_BYTES], now_ns))
         elif self.spec.match is Match.FIFO and self._in_flight.get(tunnel.index):
-            recorder.stamps.append(_pack_stamp(*self._in_flight[tunnel.index].popleft()))
-            recorder.received_ns.append(now_ns)
+            recorder.note_reply(pack_reply(_pack_stamp(*self._in_flight[tunnel.index].popleft()), now_ns))
         else:
             recorder.messages_without_stamp += 1
             if self.spec.match is not Match.NONE:
@@ -211,14 +207,12 @@ class Pinged(CohortTraffic):
             return
         now_ns = monotonic_ns()
         tunnel.write(self._builder.build(due_ns, now_ns), now_ns)
-        self.recorder.due_ns.append(due_ns)
-        self.recorder.sent_ns.append(now_ns)
+        self.recorder.note_send(pack_send(due_ns, now_ns))
 
     def pong(self, tunnel: Tunnel, payload: bytes, now_ns: int) -> None:
         """The pong carries its ping's stamp."""
         if len(payload) == STAMP_BYTES:
-            self.recorder.stamps.append(payload)
-            self.recorder.received_ns.append(now_ns)
+            self.recorder.note_reply(pack_reply(payload, now_ns))
 
     def _metrics(self) -> tuple[str | None, str]:
         return None, "ping_rtt"

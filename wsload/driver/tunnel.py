@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 import msgspec
 
+from wsload.driver.recorder import pack_reply
 from wsload.record.outcome import PlanAct, Wire
 from wsload.wire.closing import close_payload, parse_close
 from wsload.wire.frames import CLOSE, PING, PONG, STAMP_BYTES, Frame, build_frame, split_frames
@@ -110,8 +111,7 @@ class Tunnel(asyncio.Protocol):
         if self.pending is None and len(data) == cohort.reply_bytes and data[:2] == cohort.reply_head:
             self.rx_ns = now_ns
             recorder = cohort.recorder
-            recorder.stamps.append(data[2 : 2 + STAMP_BYTES])
-            recorder.received_ns.append(now_ns)
+            recorder.note_reply(pack_reply(data[2 : 2 + STAMP_BYTES], now_ns))
             recorder.bytes_received += cohort.reply_bytes
             if cohort.closed_loop and self.state is _OPEN:
                 cohort.send_next(self, now_ns)

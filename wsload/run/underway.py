@@ -14,11 +14,14 @@ from wsload.run.journal import Journal
 from wsload.run.progress import ProgressKeeper, ProgressListener
 from wsload.run.search import Search
 from wsload.run.system import System
-from wsload.units import NS_PER_S, format_count
+from wsload.units import NS_PER_MS, NS_PER_S, format_count
 
 _GUARD_PERIOD_S = 0.1
 _DEATH_SETTLES_S = 0.5
 _PROGRESS_PERIOD_S = 0.25
+_ASIDE_NS = 20 * NS_PER_MS
+"""How long before an interval's end the system is sampled, and after it what workers saw is merged. At the
+end itself they take their snapshots, and where cores are few they would have to share them with us."""
 _PATIENCE_S = 3.0
 _PATIENCE_INTERVALS = 3
 """How long past its end, and silent for how long, workers may be before they are given up."""
@@ -48,6 +51,7 @@ class Underway:
         self._interval_ns, self._working = load.interval_ns, workers
         self._drain_ns = load.ramp_ns + load.hold_ns
         self._drain_length_ns = load.drain_ns
+        self._aside_ns = min(_ASIDE_NS, load.interval_ns // 10)
         self._heard_ns = 0
         """When a worker last sent something, since the run's start."""
         self._search = search
@@ -98,26 +102,32 @@ class Underway:
     async def _collect(self) -> None:
         while self._working:
             event = await self._engine.next_event()
+            came_ns = self._journal.elapsed_ns
+            if (
+                came_ns - self._heard_ns > self._aside_ns
+            ):  # the first of what workers send at an interval's end
+                await asyncio.sleep(self._aside_ns / NS_PER_S)
             self._heard_ns = self._journal.elapsed_ns
             if isinstance(event, WorkerDone):
                 self._working -= 1
                 self._collector.done(event.worker)
             elif isinstance(event, WorkerLost):
                 self._working -= 1
-                tunnels = self._collector.lost(event.worker, max(self._journal.elapsed_ns, 0))
+                tunnels = self._collector.lost(event.worker, max(came_ns, 0))
                 self._journal.note(LOST, worker=event.worker, reason=event.reason, tunnels=tunnels)
                 self._keeper.warnings.append(f"{event.reason}; {format_count(tunnels)} tunnels lost with it")
             else:
                 self._collector.add(event)
 
     async def _sample(self) -> None:
-        """Each interval: how the host is, and what the system under test uses.
+        """At the start, and toward each interval's end: how the host is, and what the system under test uses.
 
         On the clock and not as intervals close: a silent worker delays that, and several then close at once.
         """
         number = 0
         while True:
-            wait_ns = number * self._interval_ns - self._journal.elapsed_ns
+            due_ns = max(number * self._interval_ns - self._aside_ns, 0)
+            wait_ns = due_ns - self._journal.elapsed_ns
             await asyncio.sleep(max(wait_ns, 0) / NS_PER_S)
             number += 1
             self._host.note(self._journal.elapsed_s, self._system.lost_logs)
