@@ -19,8 +19,8 @@ from wsload.units import NS_PER_S, format_count
 ECHOES_PER_S = 2000
 _CHATTY_SHARE = 0.1
 _OPENED_WITHIN_S = {100_000: 30.0}
-"""Tunnels -> the time that they have to open in. Of fewer, one slow handshake tells more than the rate; more take
-what ``--rate`` leaves them, as those that are open want their share of the cores."""
+"""Tunnels -> the time that they have to open in. Of fewer, one slow handshake tells more than the rate; more
+take what ``--rate`` leaves them, as those that are open want their share of the cores."""
 _CLOSED_PER_S = 4000
 
 PROFILE = """
