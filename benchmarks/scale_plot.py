@@ -46,11 +46,11 @@ def write_scale_plot(rows: Sequence[Row], setting: Sequence[str], out: Path) -> 
 def scale_figure(rows: Sequence[Row], setting: Sequence[str]) -> Drawing:
     """The figure, to be drawn within :func:`house_style`. Runs that were refused are in its warning alone."""
     ran = [row for row in rows if row.processes]
-    # A plot's head has room for what was missed; the table says why, and what to do.
+    # A plot's head has room for the gravest of each; the table says all, why, and what to do.
     missed = [
-        f"{format_count(row.tunnels)}: {limit.partition(';')[0].partition(', ')[0]}"
+        f"{format_count(row.tunnels)}: {row.limits[0].partition(';')[0].partition(', ')[0]}"
         for row in rows
-        for limit in row.limits
+        if row.limits
     ]
     caption = Caption((_SETTING, *setting), ("wsload, benchmarks/scale.py",), "; ".join(missed))
     drawing, panels = new_figure(_TITLE, caption, panel_heights_in=(2.6, 2.6, 1.5, 2.2))
