@@ -25,7 +25,7 @@ pack_reply = Struct("<16sq").pack
 SEND_TIMES, REPLY_TIMES = 2, 3
 """How many times each of these holds."""
 _TIME_BYTES = 8
-FLUSH_AT = 2000
+FLUSH_AT = 1000
 """Messages or replies above which the next housekeeping files them. Nothing is sent meanwhile: at 10,000/s
 some 0.3 ms, and hardly less for fewer."""
 _CLOCK_SLACK_NS = NS_PER_MS

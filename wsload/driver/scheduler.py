@@ -24,6 +24,9 @@ MAX_ACTIONS_PER_WAKE = 256
 """After this many the loop gets a turn to read, however far behind the schedule is."""
 
 Window = tuple[NDArray[np.int64], NDArray[np.int32]]
+_NOTHING: Window = (np.empty(0, np.int64), np.empty(0, np.int32))
+"""Sources that have nothing to say are asked 20 times a second too, while messages wait: numpy's calls would
+take several us each."""
 Action = Callable[[int, int], None]
 """Called with the event's index and the time it was due (monotonic ns)."""
 
@@ -45,6 +48,8 @@ class Listed:
 
     def window(self, until_ns: int) -> Window:
         """See :class:`Source`."""
+        if self._next == len(self._due_ns) or self._due_ns[self._next] >= until_ns:
+            return _NOTHING
         start, self._next = self._next, max(self._next, int(np.searchsorted(self._due_ns, until_ns)))
         return self._due_ns[start : self._next], self._index[start : self._next]
 
@@ -58,7 +63,9 @@ class Every:
 
     def window(self, until_ns: int) -> Window:
         """See :class:`Source`."""
-        last = max(self._last, (until_ns - 1) // self._period_ns)
+        last = (until_ns - 1) // self._period_ns
+        if last <= self._last:
+            return _NOTHING
         index = np.arange(self._last + 1, last + 1, dtype=np.int64)
         self._last = last
         return index * self._period_ns, index.astype(np.int32)
@@ -78,6 +85,8 @@ class Timeline:
     def window(self, until_ns: int) -> Window:
         """See :class:`Source`."""
         self._reached_ns = max(self._reached_ns, until_ns)
+        if not self._heap or self._heap[0][0] >= until_ns:
+            return _NOTHING
         due: list[tuple[int, int]] = []
         while self._heap and self._heap[0][0] < until_ns:
             due.append(heapq.heappop(self._heap))

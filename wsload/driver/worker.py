@@ -15,7 +15,8 @@ from wsload.driver.account import Account
 from wsload.driver.ghost_ports import GhostPorts
 from wsload.driver.messages import Finished, Offer, Prepare
 from wsload.driver.opening import Opener
-from wsload.driver.scheduler import Every, Listed, Scheduler
+from wsload.driver.recorder import CohortRecorder
+from wsload.driver.scheduler import WINDOW_NS, Every, Listed, Scheduler
 from wsload.driver.seats import Seats
 from wsload.driver.traffic import TRAFFIC, CohortTraffic
 from wsload.driver.tunnel import State, Tunnel
@@ -24,6 +25,7 @@ from wsload.plan.phases import PhaseTimes
 from wsload.plan.sharding import SPARE_DESCRIPTORS
 from wsload.profile.model import Reconnect
 from wsload.record.outcome import PlanAct, Wire
+from wsload.units import NS_PER_S
 from wsload.wire.closing import NORMAL
 from wsload.wire.handshake import Upgrade
 from wsload.wire.reference import HandshakeJudge
@@ -350,11 +352,20 @@ class Worker:
                 self.handshake_failed(tunnel, "timeout", now_ns)
                 self._drop(tunnel)
         self._ghost_ports.tend(now_ns)
-        for cohort in self._cohorts:
-            if cohort.recorder.is_full():
-                cohort.recorder.flush(now_ns)
+        self._file_between()
         if self._draining:
             self._finish_if_done(now_ns)
+
+    def _file_between(self) -> None:
+        """Have full recorders filed one by one until the next window is laid out: each stops the sending for
+        a moment, as the laying out did just now."""
+        full = [cohort.recorder for cohort in self._cohorts if cohort.recorder.is_full()]
+        for number, recorder in enumerate(full, 1):
+            delay_s = WINDOW_NS / NS_PER_S * number / (len(full) + 1)
+            self._loop.call_later(delay_s, self._file, recorder)
+
+    def _file(self, recorder: CohortRecorder) -> None:
+        recorder.flush(monotonic_ns())
 
     def _snapshot(self, seq: int, due_ns: int) -> None:
         self._seq = seq
