@@ -50,7 +50,8 @@ def precision_figure(
     result: Result, messages: Messages, witnesses: Sequence[WitnessNotes], setting: Sequence[str]
 ) -> Drawing:
     """The figure, to be drawn within :func:`house_style`."""
-    load = f"{result.setting.echoes_per_s:,} echoes/s over {result.setting.tunnels:,} tunnels"
+    asked = result.setting
+    load = f"{asked.echoes_per_s:,} echoes/s over {asked.tunnels:,} tunnels, timer_slack {asked.slack_us} us"
     footer = ("wsload, benchmarks/precision.py", "from the stamps of all messages, as the backend saw them")
     caption = Caption((load, result.cores, *setting), footer, "; ".join(result.limits))
     drawing, (over_time, folded) = new_figure(_TITLE, caption, panel_heights_in=(3.4, 2.2), share_x=False)

@@ -25,7 +25,7 @@ from benchmarks.precision_figures import (
 from wsload.profile.load import parse_profile
 from wsload.units import NS_PER_MS, NS_PER_S
 
-SETTING = Setting("apart", 1000, 10_000, apart=True)
+SETTING = Setting("apart", 1000, 10_000, slack_us=100, apart=True)
 HOLD_S = 60.0
 BEGIN_NS = 5 * NS_PER_S
 
@@ -194,8 +194,9 @@ def test_other_programs_the_host_and_the_system_under_test_are_not_ours() -> Non
 
 @pytest.mark.parametrize("apart", [True, False])
 def test_the_profile_keeps_the_parts_apart_or_does_not(apart: bool) -> None:
-    setting = Setting("x", 1000, 10_000, apart=apart)
+    setting = Setting("x", 1000, 10_000, slack_us=100, apart=apart)
     profile = parse_profile(profile_text(setting, 60 * NS_PER_S, "127.0.0.1:8080", 3), "test")
     assert profile.load.pin is apart
     assert profile.haproxy.cpus == ((3,) if apart else ())
     assert profile.cohorts[0].rate_per_s == 10
+    assert profile.load.timer_slack_ns == 100_000
