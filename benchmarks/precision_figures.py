@@ -69,8 +69,8 @@ class Setting(msgspec.Struct, frozen=True):
 
 
 SETTINGS = (
-    Setting("apart", 1000, 10_000, slack_us=100, apart=True),
-    Setting("shared", 1000, 4000, slack_us=100, apart=False),
+    Setting("apart", 1000, 10_000, slack_us=200, apart=True),
+    Setting("shared", 1000, 4000, slack_us=200, apart=False),
 )
 
 
