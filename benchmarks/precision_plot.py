@@ -8,7 +8,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 from numpy.typing import NDArray
 
-from benchmarks.precision_figures import INTERVAL_S, SPIKE_NS, Cause, Messages, Result, Times, WitnessNotes
+from benchmarks.precision_figures import (
+    INTERVAL_S,
+    SPIKE_NS,
+    Cause,
+    Messages,
+    Result,
+    Times,
+    WitnessNotes,
+    doubts_of,
+)
 from wsload.report.style import (
     BLUE,
     INK,
@@ -53,7 +62,7 @@ def precision_figure(
     asked = result.setting
     load = f"{asked.echoes_per_s:,} echoes/s over {asked.tunnels:,} tunnels, timer_slack {asked.slack_us} us"
     footer = ("wsload, benchmarks/precision.py", "from the stamps of all messages, as the backend saw them")
-    caption = Caption((load, result.cores, *setting), footer, "; ".join(result.limits))
+    caption = Caption((load, result.cores, *setting), footer, "; ".join((*result.limits, *doubts_of(result))))
     drawing, (over_time, folded) = new_figure(_TITLE, caption, panel_heights_in=(3.4, 2.2), share_x=False)
     slots_s = (np.arange(round(result.length_s / SLOT_S)) + 0.5) * SLOT_S
     over_time.plot(

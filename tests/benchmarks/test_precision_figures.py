@@ -175,6 +175,12 @@ def test_each_bar_that_is_missed_is_told(changed: dict[str, object], said: str) 
     assert limit.startswith(said)
 
 
+def test_a_driver_that_had_to_wait_on_a_core_of_its_own_was_not_alone() -> None:
+    busy = table([result(waited_share=0.2)])
+    assert "? apart: other programs ran on the driver's core: it had to wait 20% of the time" in busy
+    assert "?" not in table([result()])
+
+
 def test_the_table_counts_spikes_by_cause_and_ends_with_what_was_missed() -> None:
     spike = Spike(1.0, 3.0, 2, Cause.HOST, Noted(3.0, 0.0, 0.0, 0.0))
     missed = result(spikes=[spike, spike], limits=["lag p99 0.400 ms, above 0.3 ms"])
