@@ -185,10 +185,11 @@ def test_the_run_goes_on_without_a_killed_worker_and_is_not_valid(ended: Ended) 
     assert summary.verdict.validity == Validity.INVALID
     assert "driver worker 0" in ended.reasons
     assert "(status -9)" in ended.reasons
-    assert [span.doubts[0] for span in summary.doubts if span.validity == Validity.INVALID] == [
-        Doubt.WORKER_LOST
-    ]
-    assert summary.doubts[-1].to_s >= 3.3  # from its loss to the hold's end
+    lost = [span for span in summary.doubts if Doubt.WORKER_LOST in span.doubts]
+    # From its loss to the hold's end; a busy machine may add other doubts, each of which begins a new span.
+    assert [span.from_s for span in lost[1:]] == [span.to_s for span in lost[:-1]]
+    assert lost[-1].to_s >= 3.3
+    assert {span.validity for span in lost} == {Validity.INVALID}
     assert summary.tunnels.held == 60
     assert counted(ended, Cause.GENERATOR_LOST) == rows(ended, Cause.GENERATOR_LOST) == 60
     assert counted(ended, Cause.PLANNED) == 60
