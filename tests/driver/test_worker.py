@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from wsload.driver.messages import Offer, Prepare
-from wsload.driver.tunnel import Tunnel
+from wsload.driver.tunnel import State, Tunnel
 from wsload.driver.worker import Worker
 from wsload.plan.model import Assignment, Endpoint
 from wsload.profile.model import Cohort, Reconnect, Traffic
@@ -71,6 +71,25 @@ def test_a_client_that_cannot_connect_is_not_taken_for_the_one_before_it_in_its_
     assert isinstance(told[0], Snapshot)
     (failure,) = told[0].failed
     assert (failure.reason, failure.local_ip, failure.local_port, failure.waited_ns) == ("no_port", "", 0, 0)
+
+
+def test_a_handshake_times_out_counted_from_its_tunnels_own_beginning(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    made = worker(loop, Reconnect.NEVER, open_seats=(0, 1, 2))
+    tunnels = [tunnel for tunnel in made._tunnels if tunnel is not None]
+    for began_ns, tunnel, state in zip(
+        (10, 20, 30), tunnels, (State.OPEN, State.UPGRADING, State.CONNECTING), strict=True
+    ):
+        made._seats.began_ns[tunnel.index], tunnel.state = began_ns, state
+        made._unopened.append(tunnel)
+    made._time_out_handshakes(FAR_NS + 19)
+    assert made._tunnels[:3] == tunnels
+    made._time_out_handshakes(FAR_NS + 20)
+    assert made._tunnels[:3] == [tunnels[0], None, tunnels[2]]
+    made._time_out_handshakes(FAR_NS + 30)
+    assert made._tunnels[:3] == [tunnels[0], None, None]
+    assert not made._unopened
 
 
 def asked_of(made: Worker, level: int) -> list[tuple[str, int]]:

@@ -316,5 +316,6 @@ class Tunnel(asyncio.Protocol):
         self.pending = None
         self.opened_ns = self.rx_ns = self.tx_ns = now_ns
         self.worker.tunnel_opened(self, now_ns)
+        self.mark_ns = now_ns  # one number for all four: an idle tunnel keeps no other
         if rest:
             self._receive(rest, now_ns)

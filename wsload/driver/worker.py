@@ -61,8 +61,10 @@ class Worker:
         self._ghost_ports = GhostPorts(self.assignment.ghost_hold_ns, spare)
         self._stand_ins: set[Tunnel] = set()
         """Tunnels that only play dead, for want of CAP_NET_ADMIN; their seats have new clients."""
-        self._deadlines: deque[tuple[int, Tunnel, State]] = deque()
-        """Ascending: when a tunnel must have left the state it is in."""
+        self._unopened: deque[Tunnel] = deque()
+        """In the order in which they began: those that may still be waiting for their handshake."""
+        self._closing: deque[tuple[int, Tunnel]] = deque()
+        """Ascending: when a closing tunnel must have its FIN."""
         self._scheduler = Scheduler(loop, self._housekeeping, self.assignment.timer_slack_ns)
         self._alive = 0
         self._draining = False
@@ -243,7 +245,7 @@ class Worker:
         self._tunnels[index] = tunnel
         self._alive += 1
         cohort.connecting += 1
-        self._await(tunnel, now_ns)
+        self._unopened.append(tunnel)
         self._opener.attach(tunnel, sock)
 
     # What the opener reports.
@@ -313,12 +315,12 @@ class Worker:
 
     def await_fin(self, tunnel: Tunnel, now_ns: int) -> None:
         """The far side began the closing handshake and has our answer; its FIN must follow."""
-        self._await(tunnel, now_ns)
+        self._closing.append((now_ns + self.assignment.handshake_timeout_ns, tunnel))
 
     def protocol_error(self, tunnel: Tunnel, now_ns: int) -> None:
         """The far side broke the protocol; our close frame is out."""
         tunnel.cohort.recorder.count(now_ns, "protocol_error")
-        self._await(tunnel, now_ns)
+        self.await_fin(tunnel, now_ns)
 
     def _drop(self, tunnel: Tunnel) -> None:
         """A tunnel that failed before its end was seen: nothing of it may be heard any more."""
@@ -338,23 +340,28 @@ class Worker:
 
     # Housekeeping.
 
-    def _await(self, tunnel: Tunnel, now_ns: int) -> None:
-        deadline_ns = now_ns + self.assignment.handshake_timeout_ns
-        self._deadlines.append((deadline_ns, tunnel, tunnel.state))
-
     def _housekeeping(self, now_ns: int) -> None:
-        deadlines = self._deadlines
-        while deadlines and deadlines[0][0] <= now_ns:
-            _, tunnel, state = deadlines.popleft()
-            if state is State.CLOSING and tunnel.state is State.CLOSING:
+        self._time_out_handshakes(now_ns)
+        while self._closing and self._closing[0][0] <= now_ns:
+            _, tunnel = self._closing.popleft()
+            if tunnel.state is State.CLOSING:
                 tunnel.abort(Wire.TIMEOUT)
-            elif state is State.CONNECTING and tunnel.state in (State.CONNECTING, State.UPGRADING):
-                self.handshake_failed(tunnel, "timeout", now_ns)
-                self._drop(tunnel)
         self._ghost_ports.tend(now_ns)
         self._file_between()
         if self._draining:
             self._finish_if_done(now_ns)
+
+    def _time_out_handshakes(self, now_ns: int) -> None:
+        unopened, began_ns = self._unopened, self._seats.began_ns
+        latest_ns = now_ns - self.assignment.handshake_timeout_ns
+        while unopened:
+            tunnel = unopened[0]
+            if tunnel.state in (State.CONNECTING, State.UPGRADING):
+                if began_ns[tunnel.index] > latest_ns:
+                    return
+                self.handshake_failed(tunnel, "timeout", now_ns)
+                self._drop(tunnel)
+            unopened.popleft()
 
     def _file_between(self) -> None:
         """Have full recorders filed one by one until the next window is laid out: each stops the sending for
