@@ -201,7 +201,11 @@ def test_openings_without_a_port_of_our_own_make_it_invalid(tmp_path: Path) -> N
 
 def test_a_worker_that_falls_silent_in_the_drain_is_no_worker_lost(tmp_path: Path) -> None:
     assert summary_of(tmp_path / "drain", missing={14: [1]}).verdict.validity == "valid"
-    assert summary_of(tmp_path / "hold", missing={8: [1]}).verdict.validity == "invalid"
+    assert summary_of(tmp_path / "hold", missing={8: [1]}).verdict.validity == "suspect"
+
+
+def test_a_worker_that_is_silent_in_too_many_intervals_makes_the_run_invalid(tmp_path: Path) -> None:
+    assert summary_of(tmp_path, missing=dict.fromkeys((6, 7, 8), [1])).verdict.validity == "invalid"
 
 
 def test_a_run_cut_short_is_partial_and_summed_as_far_as_it_goes(tmp_path: Path) -> None:

@@ -121,13 +121,21 @@ def _lost_workers(_info: RunInfo, observed: Observed, actions: Sequence[ActionLi
         for action in actions
         if action.action == LOST
     }
-    silent = [
-        f"driver worker {worker} sent nothing for {format_many(count, 'interval')}; "
-        "give the host more room (free cores, memory) and run again"
-        for worker, count in sorted(observed.missing_workers.items())
-        if worker not in lost
-    ]
-    return [(Validity.INVALID, reason) for reason in (*lost.values(), *silent)]
+    silent = {worker: count for worker, count in observed.missing_workers.items() if worker not in lost}
+    findings = [(Validity.INVALID, reason) for reason in lost.values()]
+    if silent:
+        findings.append((Validity.SUSPECT, _silent_words(silent)))
+    return findings
+
+
+def _silent_words(silent: Mapping[int, int]) -> str:
+    """Of workers that came back; whether too many intervals lack them is for these to say."""
+    most = format_many(max(silent.values()), "interval")
+    if len(silent) == 1:
+        what = f"driver worker {min(silent)} sent nothing for {most}"
+    else:
+        what = f"{len(silent)} driver workers sent nothing for up to {most} each"
+    return f"{what}; give the host more room (free cores, memory) and run again"
 
 
 def _exits(_info: RunInfo, _observed: Observed, actions: Sequence[ActionLine]) -> list[Finding]:
