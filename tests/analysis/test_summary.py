@@ -205,7 +205,7 @@ def test_a_worker_that_falls_silent_in_the_drain_is_no_worker_lost(tmp_path: Pat
 
 
 def test_a_worker_that_is_silent_in_too_many_intervals_makes_the_run_invalid(tmp_path: Path) -> None:
-    assert summary_of(tmp_path, missing=dict.fromkeys((6, 7, 8), [1])).verdict.validity == "invalid"
+    assert summary_of(tmp_path, missing={6: [1], 7: [1], 8: [1]}).verdict.validity == "invalid"
 
 
 def test_a_run_cut_short_is_partial_and_summed_as_far_as_it_goes(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from typing import cast
 from unittest import mock
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -125,6 +126,18 @@ class HandWokenLoop:
         """Nothing to forget."""
 
 
+def run_by_hand(scheduler: Scheduler, loop: HandWokenLoop, clock: ManualClock, until_ns: int) -> None:
+    """Wake it whenever its timer is set for, up to a time."""
+    armed_ns: list[int] = []
+    with mock.patch.object(scheduler._timer, "arm", armed_ns.append):
+        scheduler.start(clock.now_ns())
+        loop.wake()
+        while clock.now_ns() < armed_ns[-1] < until_ns:
+            clock.advance(armed_ns[-1] - clock.now_ns())
+            loop.wake()
+    scheduler.stop()
+
+
 def test_what_falls_due_within_the_slack_leaves_together() -> None:
     clock = ManualClock(NS_PER_S)
     loop = HandWokenLoop()
@@ -133,13 +146,41 @@ def test_what_falls_due_within_the_slack_leaves_together() -> None:
         scheduler = Scheduler(cast(asyncio.AbstractEventLoop, loop), ignore_window, slack_ns=10 * NS_PER_MS)
         times_ns = [NS_PER_MS, 2 * NS_PER_MS, 9 * NS_PER_MS, 30 * NS_PER_MS]
         scheduler.agenda.add(listed(*times_ns), lambda index, due_ns: seen.append((index, clock.now_ns())))
-        armed_ns: list[int] = []
-        with mock.patch.object(scheduler._timer, "arm", armed_ns.append):
-            scheduler.start(clock.now_ns())
-            loop.wake()
-            while clock.now_ns() < armed_ns[-1] < NS_PER_S + 31 * NS_PER_MS:
-                clock.advance(armed_ns[-1] - clock.now_ns())
-                loop.wake()
-        scheduler.stop()
+        run_by_hand(scheduler, loop, clock, NS_PER_S + 31 * NS_PER_MS)
     assert [index for index, _ in seen] == [0, 1, 2, 3]
     assert {at_ns - NS_PER_S for _, at_ns in seen} == {10 * NS_PER_MS, 30 * NS_PER_MS}
+
+
+def times_of_pauses(due_ms: list[float], indexes: list[int]) -> list[tuple[int, float]]:
+    """What is done in the pauses of the first window: index, and when in ms."""
+    clock = ManualClock(NS_PER_S)
+    loop = HandWokenLoop()
+    seen: list[tuple[int, float]] = []
+
+    def house_keep(now_ns: int) -> None:
+        if now_ns == NS_PER_S:
+            scheduler.do_in_pauses(
+                lambda index, due_ns: seen.append((index, (clock.now_ns() - NS_PER_S) / NS_PER_MS)), indexes
+            )
+
+    with mock.patch.object(scheduler_module, "monotonic_ns", clock.now_ns):
+        scheduler = Scheduler(cast(asyncio.AbstractEventLoop, loop), house_keep)
+        scheduler.agenda.add(listed(*(round(at_ms * NS_PER_MS) for at_ms in due_ms)), ignore)
+        run_by_hand(scheduler, loop, clock, NS_PER_S + 60 * NS_PER_MS)
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("due_ms", "indexes", "times"),
+    [
+        ([1, 2, 40, 41, 49], [7], [(7, 39.6)]),  # before what is due at the pause's end
+        ([1, 2, 40, 41, 49], [7, 8], [(8, 39.6), (7, 48.6)]),
+        ([0.1, 0.2, *np.arange(0.5, 50.1, 0.1)], [7], [(7, 0.2)]),  # no pause is long enough: from its start
+        ([], [7], [(7, 49.6)]),
+        ([], [7, 8], [(7, 49.6)]),
+    ],
+)
+def test_what_takes_long_is_done_in_the_longest_pauses(
+    due_ms: list[float], indexes: list[int], times: list[tuple[int, float]]
+) -> None:
+    assert times_of_pauses(due_ms, indexes) == times

@@ -14,6 +14,7 @@ from wsload.wire.frames import (
     PlainMessage,
     StampedMessage,
     build_frame,
+    short_header,
     split_frames,
 )
 
@@ -36,6 +37,17 @@ def as_a_server_reads(data: bytes) -> list[tuple[int, bytes]]:
 )
 def test_a_server_reads_back_every_frame_we_build(payload: bytes, mask: bytes) -> None:
     assert as_a_server_reads(build_frame(BINARY, payload, mask)) == [(BINARY, payload)]
+
+
+@given(st.integers(0, 130))
+def test_a_short_header_is_what_a_server_puts_before_a_payload_that_has_one(size: int) -> None:
+    server = ServerProtocol()
+    server.state = server.state.OPEN
+    server.send_binary(bytes(size))
+    assert server.data_to_send() == [
+        (short_header(BINARY, size) or bytes((0x82, 126, 0, size))) + bytes(size)
+    ]
+    assert bool(short_header(BINARY, size)) == (size <= 125)
 
 
 @given(

@@ -8,6 +8,7 @@ from pathlib import Path
 from wsload.campaign.grid import Cell
 from wsload.errors import WsloadError
 from wsload.report.live import BatchProgress, Progress
+from wsload.run.scheduling import giving_way
 from wsload.run.session import RunResult, finish, measure
 from wsload.run.shared import SharedHaproxy, sharing_haproxy
 from wsload.run.signals import Signals, taking_signals
@@ -48,7 +49,7 @@ async def run_together(
     as they would take the CPU from it.
     """
     board = None if on_progress is None else _Board(cells, words, on_progress)
-    with taking_signals() as signals:
+    with taking_signals() as signals, giving_way():
         async with sharing_haproxy([cell.folder for cell in cells if not cell.is_control]) as shared:
             measured = await asyncio.gather(
                 *(_measured(cell, cells, out, shared, signals, board) for cell in cells),

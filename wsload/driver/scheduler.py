@@ -8,7 +8,7 @@ import asyncio
 import ctypes
 import heapq
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from time import monotonic_ns
 from typing import Protocol
@@ -16,10 +16,13 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from wsload.units import NS_PER_MS, NS_PER_S
+from wsload.units import NS_PER_MS, NS_PER_S, NS_PER_US
 
 WINDOW_NS = 50 * NS_PER_MS
 """How much of the future is laid out at a time."""
+PAUSE_NS = 400 * NS_PER_US
+"""How long before a pause's end begins what is done in it: by then, who was sent to before it may have
+answered."""
 MAX_ACTIONS_PER_WAKE = 256
 """After this many the loop gets a turn to read, however far behind the schedule is."""
 
@@ -193,6 +196,21 @@ class Scheduler:
         """No more actions."""
         self._loop.remove_reader(self._timer.fd)
         self._timer.close()
+
+    def do_in_pauses(self, action: Action, indexes: Sequence[int]) -> None:
+        """Have something done once for each index while nothing is due.
+
+        From ``on_window`` only. Each gets one of the longest pauses of what has just been laid out; which has
+        one more of them than events, and whoever finds none is left out.
+        """
+        until_ns = self.agenda.until_ns
+        edges_ns = np.array([until_ns - WINDOW_NS, *self._due, until_ns], np.int64)
+        longest = np.argsort(np.diff(edges_ns))[::-1][: len(indexes)].tolist()
+        for place, index in zip(sorted(longest, reverse=True), indexes, strict=False):
+            begin_ns, end_ns = edges_ns[place : place + 2].tolist()
+            self._due.insert(place, max(begin_ns, end_ns - PAUSE_NS))
+            self._actions.insert(place, action)
+            self._index.insert(place, index)
 
     def take_behind_ns(self) -> int:
         """The worst lateness since the last call."""

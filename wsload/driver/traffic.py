@@ -11,11 +11,9 @@ from wsload.driver.tunnel import State, Tunnel
 from wsload.plan.arrivals import LossySchedule, MessageSchedule, RenewalSchedule, Times
 from wsload.plan.phases import PhaseTimes
 from wsload.profile.model import Cohort, Match, Traffic
-from wsload.wire.frames import BINARY, FINAL, PING, STAMP_BYTES, PlainMessage, StampedMessage
+from wsload.wire.frames import BINARY, PING, STAMP_BYTES, PlainMessage, StampedMessage, short_header
 
 _pack_stamp = Struct("<QQ").pack
-_EXTENDED_LENGTH = 126
-"""Payloads from this size on have their length in further bytes (RFC 6455, section 5.2)."""
 
 
 class CohortTraffic:
@@ -97,8 +95,8 @@ class Chatty(CohortTraffic):
         message = StampedMessage if spec.payload_bytes >= STAMP_BYTES else PlainMessage
         builder = message(BINARY, spec.payload_bytes, mask)
         self._build, self._frame_bytes = builder.build, builder.frame_bytes
-        if self.stamped and STAMP_BYTES <= spec.payload_bytes < _EXTENDED_LENGTH:
-            self.reply_head = bytes((FINAL | BINARY, spec.payload_bytes))
+        self.reply_head = short_header(BINARY, spec.payload_bytes)
+        if self.stamped and self.reply_head and spec.payload_bytes >= STAMP_BYTES:
             self.reply_bytes = len(self.reply_head) + spec.payload_bytes
         self._in_flight: dict[int, deque[tuple[int, int]]] = {}
         """For matching in order: tunnel index -> (intended, sent) of each unanswered message."""

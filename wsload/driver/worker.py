@@ -15,8 +15,7 @@ from wsload.driver.account import Account
 from wsload.driver.ghost_ports import GhostPorts
 from wsload.driver.messages import Finished, Offer, Prepare
 from wsload.driver.opening import Opener
-from wsload.driver.recorder import CohortRecorder
-from wsload.driver.scheduler import WINDOW_NS, Every, Listed, Scheduler
+from wsload.driver.scheduler import Every, Listed, Scheduler
 from wsload.driver.seats import Seats
 from wsload.driver.traffic import TRAFFIC, CohortTraffic
 from wsload.driver.tunnel import State, Tunnel
@@ -25,7 +24,6 @@ from wsload.plan.phases import PhaseTimes
 from wsload.plan.sharding import SPARE_DESCRIPTORS
 from wsload.profile.model import Reconnect
 from wsload.record.outcome import PlanAct, Wire
-from wsload.units import NS_PER_S
 from wsload.wire.closing import NORMAL
 from wsload.wire.handshake import Upgrade
 from wsload.wire.reference import HandshakeJudge
@@ -347,7 +345,7 @@ class Worker:
             if tunnel.state is State.CLOSING:
                 tunnel.abort(Wire.TIMEOUT)
         self._ghost_ports.tend(now_ns)
-        self._file_between()
+        self._file_samples()
         if self._draining:
             self._finish_if_done(now_ns)
 
@@ -363,16 +361,14 @@ class Worker:
                 self._drop(tunnel)
             unopened.popleft()
 
-    def _file_between(self) -> None:
-        """Have full recorders filed one by one until the next window is laid out: each stops the sending for
-        a moment, as the laying out did just now."""
-        full = [cohort.recorder for cohort in self._cohorts if cohort.recorder.is_full()]
-        for number, recorder in enumerate(full, 1):
-            delay_s = WINDOW_NS / NS_PER_S * number / (len(full) + 1)
-            self._loop.call_later(delay_s, self._file, recorder)
+    def _file_samples(self) -> None:
+        """Have full recorders filed: each filing stops the sending for a moment."""
+        full = [number for number, cohort in enumerate(self._cohorts) if cohort.recorder.is_full()]
+        if full:
+            self._scheduler.do_in_pauses(self._file, full)
 
-    def _file(self, recorder: CohortRecorder) -> None:
-        recorder.flush(monotonic_ns())
+    def _file(self, number: int, due_ns: int) -> None:
+        self._cohorts[number].recorder.flush(due_ns)
 
     def _snapshot(self, seq: int, due_ns: int) -> None:
         self._seq = seq

@@ -26,7 +26,6 @@ from wsload.record import layout
 from wsload.record.layout import RunInfo
 from wsload.record.outcome import Validity, Verdict
 from wsload.record.summary import Summary
-from wsload.run.affinity import kept_to
 from wsload.run.collector import Collector, latency_log_header
 from wsload.run.environment import describe_environment
 from wsload.run.folder import FolderWriter
@@ -34,6 +33,7 @@ from wsload.run.host import HostWatch
 from wsload.run.journal import Journal
 from wsload.run.kernel import KernelWatch
 from wsload.run.progress import ProgressKeeper, ProgressListener
+from wsload.run.scheduling import giving_way, kept_to
 from wsload.run.search import Search
 from wsload.run.shared import SharedHaproxy
 from wsload.run.signals import Signals, taking_signals
@@ -67,7 +67,7 @@ async def run(
     Raises a WsloadError where there is nothing to report: before the first tunnel (no folder is left then,
     but for a configuration that HAProxy rejects), or when the folder can no longer be written.
     """
-    with taking_signals() as signals:
+    with taking_signals() as signals, giving_way():
         folder = await measure(loaded, out, signals, on_progress, cell, clock)
     return finish(folder, loaded)
 

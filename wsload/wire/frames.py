@@ -38,6 +38,11 @@ def frame_header(first_byte: int, payload_bytes: int, mask: bytes) -> bytes:
     return bytes((first_byte, 0xFF)) + payload_bytes.to_bytes(8, "big") + mask
 
 
+def short_header(opcode: int, payload_bytes: int) -> bytes:
+    """The two bytes before the payload of a server's final frame; none where it needs more than two."""
+    return bytes((FINAL | opcode, payload_bytes)) if payload_bytes < 126 else b""
+
+
 def build_frame(opcode: int, payload: bytes, mask: bytes) -> bytes:
     """One final masked frame."""
     return frame_header(FINAL | opcode, len(payload), mask) + apply_mask(payload, mask)
