@@ -173,14 +173,32 @@ def times_of_pauses(due_ms: list[float], indexes: list[int]) -> list[tuple[int, 
 @pytest.mark.parametrize(
     ("due_ms", "indexes", "times"),
     [
-        ([1, 2, 40, 41, 49], [7], [(7, 39.6)]),  # before what is due at the pause's end
-        ([1, 2, 40, 41, 49], [7, 8], [(8, 39.6), (7, 48.6)]),
+        ([1, 2, 40, 41, 49], [7], [(7, 39.2)]),  # the next window is laid out at 39.6
+        ([1, 2, 40, 41, 49], [7, 8], [(8, 39.2), (7, 48.6)]),
         ([0.1, 0.2, *np.arange(0.5, 50.1, 0.1)], [7], [(7, 0.2)]),  # no pause is long enough: from its start
-        ([], [7], [(7, 49.6)]),
-        ([], [7, 8], [(7, 49.6)]),
+        ([], [7], [(7, 49.2)]),
+        ([], [7, 8, 9], [(8, 49.2), (7, 49.6)]),
     ],
 )
 def test_what_takes_long_is_done_in_the_longest_pauses(
     due_ms: list[float], indexes: list[int], times: list[tuple[int, float]]
 ) -> None:
     assert times_of_pauses(due_ms, indexes) == times
+
+
+def test_the_next_window_is_laid_out_in_a_pause_of_the_last_part() -> None:
+    clock = ManualClock(NS_PER_S)
+    loop = HandWokenLoop()
+    laid_out_ms: list[float] = []
+
+    class Asked(Listed):
+        def window(self, until_ns: int) -> scheduler_module.Window:
+            laid_out_ms.append((clock.now_ns() - NS_PER_S) / NS_PER_MS)
+            return super().window(until_ns)
+
+    times_ns = np.array([2, 31, 45, 49, 61, 98], np.int64) * NS_PER_MS
+    with mock.patch.object(scheduler_module, "monotonic_ns", clock.now_ns):
+        scheduler = Scheduler(cast(asyncio.AbstractEventLoop, loop), ignore_window)
+        scheduler.agenda.add(Asked(times_ns, np.arange(6, dtype=np.int32)), ignore)
+        run_by_hand(scheduler, loop, clock, NS_PER_S + 99 * NS_PER_MS)
+    assert laid_out_ms == [0, 44.6, 97.6]

@@ -8,6 +8,7 @@ import asyncio
 import ctypes
 import heapq
 import os
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from functools import partial
 from time import monotonic_ns
@@ -23,6 +24,9 @@ WINDOW_NS = 50 * NS_PER_MS
 PAUSE_NS = 400 * NS_PER_US
 """How long before a pause's end begins what is done in it: by then, who was sent to before it may have
 answered."""
+LAYING_OUT_NS = 20 * NS_PER_MS
+"""The last part of a window, in a pause of which the next is laid out; what is added after that has to wait
+for the one that follows it."""
 MAX_ACTIONS_PER_WAKE = 256
 """After this many the loop gets a turn to read, however far behind the schedule is."""
 
@@ -32,6 +36,8 @@ _NOTHING: Window = (np.empty(0, np.int64), np.empty(0, np.int32))
 take several us each."""
 Action = Callable[[int, int], None]
 """Called with the event's index and the time it was due (monotonic ns)."""
+Laid = tuple[list[int], list[Action], list[int]]
+"""Due times, actions and indexes of a window, in order."""
 
 
 class Source(Protocol):
@@ -112,8 +118,8 @@ class Agenda:
         """Drop all sources."""
         self._sources.clear()
 
-    def advance(self, until_ns: int) -> tuple[list[int], list[Action], list[int]]:
-        """Due times, actions and indexes up to ``until_ns``; of equal times, earlier sources first."""
+    def advance(self, until_ns: int) -> Laid:
+        """What is due up to ``until_ns``; of equal times, earlier sources first."""
         self.until_ns = until_ns
         windows = [(source.window(until_ns), action) for source, action in self._sources]
         windows = [entry for entry in windows if len(entry[0][0])]
@@ -180,6 +186,8 @@ class Scheduler:
         self._actions: list[Action] = []
         self._index: list[int] = []
         self._position = 0
+        self._next: Laid | None = None
+        """The window that follows, once it is laid out."""
 
     def start(self, start_ns: int) -> None:
         """The agenda's time 0 is the monotonic ``start_ns``."""
@@ -189,7 +197,7 @@ class Scheduler:
 
     def replan(self, since_ns: int) -> None:
         """Forget what was laid out; the agenda's sources were exchanged and start at ``since_ns``."""
-        self._due, self._actions, self._index, self._position = [], [], [], 0
+        self._due, self._actions, self._index, self._position, self._next = [], [], [], 0, None
         self.agenda.until_ns = since_ns - self._start_ns
 
     def stop(self) -> None:
@@ -197,20 +205,21 @@ class Scheduler:
         self._loop.remove_reader(self._timer.fd)
         self._timer.close()
 
-    def do_in_pauses(self, action: Action, indexes: Sequence[int]) -> None:
+    def do_in_pauses(self, action: Action, indexes: Sequence[int], last_ns: int = WINDOW_NS) -> None:
         """Have something done once for each index while nothing is due.
 
-        From ``on_window`` only. Each gets one of the longest pauses of what has just been laid out; which has
-        one more of them than events, and whoever finds none is left out.
+        From ``on_window`` only. Each gets one of the longest pauses in the last part of the window that has
+        just begun. There is at least one, and whoever finds none is left out.
         """
         until_ns = self.agenda.until_ns
-        edges_ns = np.array([until_ns - WINDOW_NS, *self._due, until_ns], np.int64)
+        first = bisect_left(self._due, until_ns - last_ns)
+        edges_ns = np.array([until_ns - last_ns, *self._due[first:], until_ns], np.int64)
         longest = np.argsort(np.diff(edges_ns))[::-1][: len(indexes)].tolist()
         for place, index in zip(sorted(longest, reverse=True), indexes, strict=False):
             begin_ns, end_ns = edges_ns[place : place + 2].tolist()
-            self._due.insert(place, max(begin_ns, end_ns - PAUSE_NS))
-            self._actions.insert(place, action)
-            self._index.insert(place, index)
+            self._due.insert(first + place, max(begin_ns, end_ns - PAUSE_NS))
+            self._actions.insert(first + place, action)
+            self._index.insert(first + place, index)
 
     def take_behind_ns(self) -> int:
         """The worst lateness since the last call."""
@@ -242,17 +251,19 @@ class Scheduler:
                 position += 1
                 done_by -= 1
             else:
-                if done_by and not self._lay_out(now_ns):
-                    return
+                if done_by:
+                    self._turn_over(now_ns)
         self._timer.arm(1)
 
-    def _lay_out(self, now_ns: int) -> bool:
-        """The next window, unless it is too early for it: then a wake-up is set."""
-        until_ns = self.agenda.until_ns
-        if self._start_ns + until_ns > now_ns + WINDOW_NS:
-            self._timer.arm(self._start_ns + until_ns - WINDOW_NS)
-            return False
-        self._due, self._actions, self._index = self.agenda.advance(until_ns + WINDOW_NS)
+    def _turn_over(self, now_ns: int) -> None:
+        """Go on to the next window."""
+        if self._next is None:
+            self._lay_out()
+        assert self._next is not None
+        (self._due, self._actions, self._index), self._next = self._next, None
         self._position = 0
+        self.do_in_pauses(self._lay_out, [0], LAYING_OUT_NS)
         self._on_window(now_ns)
-        return True
+
+    def _lay_out(self, _index: int = 0, _due_ns: int = 0) -> None:
+        self._next = self.agenda.advance(self.agenda.until_ns + WINDOW_NS)
