@@ -156,7 +156,8 @@ def _on_time() -> Iterator[Batch]:
 
 @micro("scheduler: an event when a second behind", EVENTS_A_SECOND)
 def _behind() -> Iterator[Batch]:
-    yield from _scheduler_seconds(1, EVENTS_A_SECOND // scheduler.MAX_ACTIONS_PER_WAKE + 1)
+    laying_out = NS_PER_S // scheduler.WINDOW_NS
+    yield from _scheduler_seconds(1, (EVENTS_A_SECOND + laying_out) // scheduler.MAX_ACTIONS_PER_WAKE + 1)
 
 
 # Recording
