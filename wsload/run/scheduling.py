@@ -22,8 +22,8 @@ def giving_way() -> Iterator[None]:
     """Whoever runs when this process wakes goes on; it waits until they sleep or their turn is over.
 
     Else the parent would stop a worker in the middle of its sending whenever it gets a message from it: with
-    SCHED_BATCH (sched(7)) that takes the worker 0.07 ms instead of 0.4. It needs no privilege. Children start
-    without it (:mod:`wsload.children`).
+    SCHED_BATCH (sched(7)) that keeps the worker 0.7 ms at most, and not up to 4.6. It needs no privilege.
+    Children start without it (:mod:`wsload.children`).
     """
     if os.sched_getscheduler(0) != os.SCHED_OTHER:  # somebody chose something else for us
         yield
