@@ -26,7 +26,8 @@ from wsload.errors import ChildError
 _libc = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG = 1
 _STARTED_WITH = os.sched_getscheduler(0)
-"""The policy that our own starter chose: children get that one, whatever we have meanwhile."""
+"""The policy that our own starter chose. Children do not get the one that we take while a run lasts
+(:func:`wsload.run.scheduling.giving_way`)."""
 _LENGTH_BYTES = 4
 
 Incoming = TypeVar("Incoming")
@@ -44,8 +45,8 @@ def _begin(parent_pid: int, limits: Mapping[int, int], cores: Collection[int]) -
     die_with_parent(parent_pid)
     if cores:
         os.sched_setaffinity(0, cores)
-    if os.sched_getscheduler(0) == os.SCHED_BATCH != _STARTED_WITH:
-        os.sched_setscheduler(0, _STARTED_WITH, os.sched_param(0))
+    if (_STARTED_WITH, os.sched_getscheduler(0)) == (os.SCHED_OTHER, os.SCHED_BATCH):
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
     for which, limit in limits.items():
         resource.setrlimit(which, (limit, limit))
 

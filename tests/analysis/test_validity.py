@@ -179,6 +179,13 @@ def test_a_generator_that_gave_out_far_above_the_knee_does_no_harm() -> None:
     assert judged(capacity=knee_of([plateau(500), failed, nearer])) == (Validity.VALID, [])
 
 
+def test_a_worker_that_was_silent_makes_a_search_invalid_as_no_intervals_decide_there() -> None:
+    failed = plateau(900, passed=False, limit=Limit.MAXCONN)
+    grade, reasons = judged(missing_workers={1: 3}, capacity=knee_of([plateau(500), failed]))
+    assert grade is Validity.INVALID
+    assert reasons[0].startswith("driver worker 1 sent nothing for 3 intervals; ")
+
+
 def test_a_knee_between_levels_that_were_not_steady_is_suspect() -> None:
     failed = plateau(900, passed=False, limit=Limit.MAXCONN)
     shaky = plateau(500, steady=False, end_s=18.0)

@@ -124,12 +124,14 @@ def _lost_workers(_info: RunInfo, observed: Observed, actions: Sequence[ActionLi
     silent = {worker: count for worker, count in observed.missing_workers.items() if worker not in lost}
     findings = [(Validity.INVALID, reason) for reason in lost.values()]
     if silent:
-        findings.append((Validity.SUSPECT, _silent_words(silent)))
+        # Whether too many intervals lack them, the intervals say; not so in a search, whose levels decide.
+        decided = observed.capacity is None
+        findings.append((Validity.SUSPECT if decided else Validity.INVALID, _silent_words(silent)))
     return findings
 
 
 def _silent_words(silent: Mapping[int, int]) -> str:
-    """Of workers that came back; whether too many intervals lack them is for these to say."""
+    """Of workers that came back."""
     most = format_many(max(silent.values()), "interval")
     if len(silent) == 1:
         what = f"driver worker {min(silent)} sent nothing for {most}"

@@ -208,7 +208,7 @@ class Scheduler:
     def do_in_pauses(self, action: Action, indexes: Sequence[int], last_ns: int = WINDOW_NS) -> None:
         """Have something done once for each index while nothing is due.
 
-        From ``on_window`` only. Each gets one of the longest pauses in the last part of the window that has
+        For ``on_window``, as a window begins. Each gets one of the longest pauses in the last part of the window that has
         just begun. There is at least one, and whoever finds none is left out.
         """
         until_ns = self.agenda.until_ns
@@ -257,13 +257,13 @@ class Scheduler:
 
     def _turn_over(self, now_ns: int) -> None:
         """Go on to the next window."""
-        if self._next is None:
-            self._lay_out()
-        assert self._next is not None
-        (self._due, self._actions, self._index), self._next = self._next, None
-        self._position = 0
+        self._due, self._actions, self._index = self._next or self._advance()
+        self._position, self._next = 0, None
         self.do_in_pauses(self._lay_out, [0], LAYING_OUT_NS)
         self._on_window(now_ns)
 
-    def _lay_out(self, _index: int = 0, _due_ns: int = 0) -> None:
-        self._next = self.agenda.advance(self.agenda.until_ns + WINDOW_NS)
+    def _lay_out(self, _index: int, _due_ns: int) -> None:
+        self._next = self._advance()
+
+    def _advance(self) -> Laid:
+        return self.agenda.advance(self.agenda.until_ns + WINDOW_NS)

@@ -103,9 +103,8 @@ class Underway:
         while self._working:
             event = await self._engine.next_event()
             came_ns = self._journal.elapsed_ns
-            if (
-                came_ns - self._heard_ns > self._aside_ns
-            ):  # the first of what workers send at an interval's end
+            # The first of what workers send at an interval's end: the others are still at it.
+            if came_ns - self._heard_ns > self._aside_ns:
                 await asyncio.sleep(self._aside_ns / NS_PER_S)
             self._heard_ns = self._journal.elapsed_ns
             if isinstance(event, WorkerDone):
