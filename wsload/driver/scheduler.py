@@ -208,8 +208,8 @@ class Scheduler:
     def do_in_pauses(self, action: Action, indexes: Sequence[int], last_ns: int = WINDOW_NS) -> None:
         """Have something done once for each index while nothing is due.
 
-        For ``on_window``, as a window begins. Each gets one of the longest pauses in the last part of the window that has
-        just begun. There is at least one, and whoever finds none is left out.
+        To be called as a window begins (``on_window``). Each gets one of the longest pauses in the window's
+        last part. There is at least one, and whoever finds none is left out.
         """
         until_ns = self.agenda.until_ns
         first = bisect_left(self._due, until_ns - last_ns)
